@@ -1,0 +1,177 @@
+"""Direct convolution: forward and input gradient (correlate.pxd), weight gradient (outer.pxd)."""
+
+from cython.parallel cimport prange, threadid
+from libc.stdlib cimport free
+
+from cyconv.kernels.correlate cimport Work, pixel_block, run_task, work_bytes
+from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, plan_outer, run_outer
+from cyconv.kernels.scratch cimport align, allocate, lines
+from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
+from cyconv.kernels.tile cimport panels_of
+from cyconv.kernels.windows cimport forward_axis, gradient_axis, plan_segments
+
+
+def describe():
+    """What this module was compiled for."""
+    return describe_build()
+
+
+cdef void share_out(Work* k, int threads) noexcept nogil:
+    """Cut the work into tasks of equal size, at least a few per thread; weights are read once per block of pixels."""
+    cdef Py_ssize_t block = pixel_block(&k.source), panels = panels_of(k.target.K)*k.target.groups, blocks
+    k.pixels = k.source.h.count*k.source.w.count*k.pixels
+    blocks = max(1, (k.pixels + block - 1) // block)
+    k.parts = 1
+    if threads > 1:
+        if blocks < 2*threads and panels >= 2*threads:
+            k.parts = min(panels, (4*threads + blocks - 1) // blocks)
+        else:
+            blocks = max((blocks + threads - 1) // threads*threads, 2*threads)
+    block = (k.pixels + blocks - 1) // blocks
+    k.block = max(2*MR, (block + 2*MR - 1) // (2*MR)*(2*MR))
+
+
+cdef int run(Work* k, Py_ssize_t images, int threads) except -1:
+    """All tasks of one set of windows."""
+    cdef size_t size
+    cdef Py_ssize_t index, tasks
+    cdef char* scratch
+    cdef void* block
+    k.pixels = images
+    share_out(k, threads)
+    if k.pixels == 0:
+        return 0
+    size = lines(work_bytes(k), 1)
+    tasks = (k.pixels + k.block - 1) // k.block*k.parts
+    threads = <int>min(threads, tasks)
+    block = allocate(size*threads)
+    scratch = align(block)
+    if threads == 1:
+        with nogil:
+            for index in range(tasks):
+                run_task(k, index, scratch)
+    else:
+        for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            run_task(k, index, scratch + threadid()*size)
+    free(block)
+    return 0
+
+
+def forward(
+    const real[:, :, :, ::1] x not None, const real[:, :, :, ::1] w not None, const real[::1] b,
+    real[:, :, :, ::1] y not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
+    Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
+):
+    """y[n, i, j, k] = act(b[k] + sum_{r, s, c} x[n, i*stride + r*dilation - pad, ..., c] * w[r, s, c, k]).
+
+    x (N, H, W, C), w (R, S, C // groups, K), b (K,) or None, y (N, OH, OW, K); nothing is empty.
+    """
+    cdef Work k
+    cdef Py_ssize_t C = x.shape[3], K = y.shape[3]
+    k.source.x, k.source.C, k.C = &x[0, 0, 0, 0], C, C // groups
+    k.source.h = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
+    k.source.w = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
+    plan_segments(&k.source, groups == 1, 0)
+    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], k.C*K
+    k.weights.row, k.weights.column, k.weights.group = K, 1, K // groups
+    k.target.y, k.target.H, k.target.W = &y[0, 0, 0, 0], y.shape[1], y.shape[2]
+    k.target.K, k.target.groups, k.target.relu = K // groups, groups, relu
+    k.target.bias = NULL if b is None else &b[0]
+    run(&k, x.shape[0], threads)
+
+
+def input_grad(
+    const real[:, :, :, ::1] dy not None, const real[:, :, :, ::1] w not None, const real[::1] b,
+    real[:, :, :, ::1] dx not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
+    Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
+):
+    """dx[n, h, v, c] = act(b[c] + sum dy[n, i, j, k] * w[r, s, c, k]) where i*stride + r*dilation - pad = h, ...
+
+    dy (N, OH, OW, K), w (R, S, C // groups, K), b (C,) or None, dx (N, H, W, C); nothing is empty.  With a bias this is
+    transposed convolution.  One set of windows for each of stride_h * stride_w phases.
+    """
+    cdef Work k
+    cdef Py_ssize_t C = dx.shape[3], K = dy.shape[3], a, c
+    k.source.x, k.source.C, k.C = &dy[0, 0, 0, 0], K, K // groups
+    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], w.shape[2]*K
+    k.weights.row, k.weights.column, k.weights.group = 1, K, K // groups
+    k.target.y, k.target.H, k.target.W = &dx[0, 0, 0, 0], dx.shape[1], dx.shape[2]
+    k.target.K, k.target.groups, k.target.relu = C // groups, groups, relu
+    k.target.bias = NULL if b is None else &b[0]
+    for a in range(min(stride_h, dx.shape[1])):
+        k.source.h = gradient_axis(
+            dy.shape[1], dx.shape[1], w.shape[0], stride_h, pad_h, dilation_h, (a + pad_h) % stride_h
+        )
+        for c in range(min(stride_w, dx.shape[2])):
+            k.source.w = gradient_axis(
+                dy.shape[2], dx.shape[2], w.shape[1], stride_w, pad_w, dilation_w, (c + pad_w) % stride_w
+            )
+            plan_segments(&k.source, groups == 1, 0)
+            run(&k, dy.shape[0], threads)
+
+
+def weight_grad(
+    const real[:, :, :, ::1] dy not None, const real[:, :, :, ::1] x not None, real[:, :, :, ::1] dw not None,
+    double[::1] db, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
+    Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, int threads,
+):
+    """dw[r, s, c, k] = sum_{n, i, j} x[n, i*stride + r*dilation - pad, ..., c] * dy[n, i, j, k];  db[k] = sum dy[..., k].
+
+    dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, C // groups, K), db (K,) float64 or None; nothing is empty.
+    """
+    cdef Outer k
+    cdef Py_ssize_t index, tasks
+    cdef size_t size, biases, shared
+    cdef char* scratch
+    cdef void* block
+    k.source.x, k.source.C = &x[0, 0, 0, 0], x.shape[3]
+    k.source.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
+    k.source.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
+    k.dy, k.pixels = &dy[0, 0, 0, 0], dy.shape[0]*dy.shape[1]*dy.shape[2]
+    k.K, k.groups = dy.shape[3] // groups, groups
+    k.dw = &dw[0, 0, 0, 0]
+    k.db = NULL if db is None else &db[0]
+    plan_outer(&k, threads)
+    tasks = k.splits*k.parts*k.panel_parts
+    threads = <int>min(threads, tasks)
+    size = lines(outer_bytes(&k), 1)
+    biases = lines(k.splits*k.K*groups, sizeof(double))
+    shared = biases + lines(k.partial_size*k.splits if k.splits > 1 else 0, sizeof(real))
+    block = allocate(shared + size*threads)
+    k.partial_db = <double*>align(block)
+    k.partial = <real*>(align(block) + biases)
+    scratch = align(block) + shared
+    if threads == 1:
+        with nogil:
+            for index in range(tasks):
+                run_outer(&k, index, scratch)
+    else:
+        for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            run_outer(&k, index, scratch + threadid()*size)
+    with nogil:
+        add_splits(&k)
+    free(block)
+
+
+cdef double chains(Py_ssize_t rounds) noexcept nogil:
+    cdef vec sums[2*MR]
+    cdef Py_ssize_t _
+    cdef int j
+    for j in range(2*MR):
+        sums[j] = VFILL(j + 1)
+    for _ in range(rounds):
+        for j in range(2*MR):
+            sums[j] = sums[j]*VFILL(0.5) + VFILL(1)
+    for j in range(1, 2*MR):
+        sums[0] = sums[0] + sums[j]
+    return (<real*>sums)[0]
+
+
+def multiply_add(Py_ssize_t rounds):
+    """The limit of this core: independent chains of multiply-adds in registers, nothing loaded or stored.
+
+    Returns the floating-point operations done; time the call to have the rate.
+    """
+    with nogil:
+        value = chains(rounds)
+    return rounds*2*MR*2*VL if value == value else 0

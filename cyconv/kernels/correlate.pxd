@@ -1,0 +1,183 @@
+# The engine of convolution and of its input gradient: windows of a source times a matrix of weights.
+#
+#     y[n, q, p, g*K + k] = act(bias[g*K + k] + sum_{r, s, c} x[n, row(q, r), col(p, s), g*C + c] * w(r, s, c, g*K + k))
+#
+# An implicit matrix product (Zhang et al. 2018; indirection buffers: Dukhan 2019): the rows are output pixels numbered
+# across rows and images, so that maps of 7 or 14 columns waste no tile, the columns are output channels in panels of
+# NR, the reduction runs over taps and channels.  Source pixels are read in place through a table of pointers, made once
+# for a block of pixels; padding is a row of zeros.  Nothing the size of the batch is ever copied.
+#
+# Loop order in a task (a block of pixels x a range of panels): panel, chunk of the reduction, tile of pixels.  A chunk
+# of a panel is packed into L1 just before the tiles of the block use it: the weights pass once per block, at the cost
+# of one vector move per `block` multiply-adds, and no second copy of them is ever made.
+# The sums between chunks wait in y itself.
+#
+# Every output is summed by one task, chunk by chunk in one order that depends on the window alone: the same bits for
+# any number of threads and any split of the batch.
+
+from libc.string cimport memset
+
+from cyconv.kernels.scratch cimport lines, take
+from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real
+from cyconv.kernels.tile cimport ACROSS, Finish, panel_start, panels_of, tile, tile_rows
+from cyconv.kernels.windows cimport Source, copies_runs, find_runs
+
+cdef struct Weights:
+    # w(r, s, c, k) = w[(r*S + s)*tap + c*row + k*column], group g starts at g*group
+    const real* w
+    Py_ssize_t S
+    Py_ssize_t tap
+    Py_ssize_t row
+    Py_ssize_t column
+    Py_ssize_t group
+
+cdef struct Target:
+    # Images (N, H, W, groups*K); outputs land where the source's axes say
+    real* y
+    Py_ssize_t H
+    Py_ssize_t W
+    Py_ssize_t K
+    Py_ssize_t groups
+    const real* bias    # groups*K values, or NULL
+    bint relu
+
+cdef struct Work:
+    Source source
+    Weights weights
+    Target target
+    Py_ssize_t C            # channels of a group of the source
+    Py_ssize_t pixels       # output pixels of the batch
+    Py_ssize_t block        # output pixels of a task, a multiple of 2*MR
+    Py_ssize_t parts        # ranges of panels the panels are shared out over
+
+
+cdef inline Py_ssize_t pixel_block(const Source* s) noexcept nogil:
+    """Pixels whose pointers (8 bytes a run) stay under 128 KiB and whose padded copies stay under 256 K numbers."""
+    cdef Py_ssize_t block = 384, copied = s.segments*s.readable if copies_runs(s) else 0
+    block = min(block, 16384 // max(s.segments, 1))
+    if copied:
+        block = min(block, 262144 // copied)
+    return max(2*MR, block // (2*MR)*(2*MR))
+
+
+cdef inline size_t work_bytes(const Work* k) noexcept nogil:
+    cdef const Source* s = &k.source
+    cdef Py_ssize_t runs = k.block*s.segments
+    return (
+        lines(runs + k.block, sizeof(void*)) + lines(KC*NR, sizeof(real)) + lines(NR, sizeof(real))
+        + lines(s.readable, sizeof(real)) + lines(runs*s.readable if copies_runs(s) else 0, sizeof(real))
+    )
+
+
+cdef inline void pack(
+    const Work* k, Py_ssize_t group, Py_ssize_t t0, Py_ssize_t segments, Py_ssize_t c0, Py_ssize_t length,
+    Py_ssize_t column, Py_ssize_t columns, int nv, real* panel,
+) noexcept nogil:
+    """panel[t, c, :] = the weights of taps t0.., channels c0.. and `columns` columns from `column` on, then zeros."""
+    cdef const Source* s = &k.source
+    cdef const Weights* w = &k.weights
+    cdef const real* w_t
+    cdef const real* w_tc
+    cdef Py_ssize_t t, c, j, r, q, width = nv*VL, taps = s.w.taps
+    if s.by_row:
+        t0, segments, length = t0*taps, segments*taps, s.C
+    for t in range(t0, t0 + segments):
+        r = s.h.tap + t // taps*s.h.tap_step
+        q = s.w.tap + t % taps*s.w.tap_step
+        w_t = w.w + group*w.group + (r*w.S + q)*w.tap + c0*w.row + column*w.column
+        if w.column == 1:
+            for c in range(length):
+                w_tc = w_t + c*w.row
+                for j in range(columns // VL):
+                    VSTORE(panel + j*VL, VLOAD(w_tc + j*VL))
+                if columns < width:
+                    VSTORE(panel + columns // VL*VL, load_lanes(w_tc + columns // VL*VL, columns % VL))
+                panel += width
+        else:
+            if columns < width:
+                memset(panel, 0, length*width*sizeof(real))
+            for j in range(columns):
+                w_tc = w_t + j*w.column
+                for c in range(length):
+                    panel[c*width + j] = w_tc[c*w.row]
+            panel += length*width
+
+
+cdef inline void multiply_block(
+    int nv, const real** at, Py_ssize_t pitch, Py_ssize_t pixels, Py_ssize_t start, Py_ssize_t segments,
+    Py_ssize_t length, const real* panel, Finish* f, real** out,
+) noexcept nogil:
+    """One chunk of one panel for all pixels of a block, tile by tile."""
+    cdef Py_ssize_t i = 0
+    while i < pixels:
+        f.out = out + i
+        f.hi = <int>min(pixels - i, tile_rows(nv))
+        if nv == 1:
+            tile(ACROSS, tile_rows(1), 1, at + i, pitch, start, segments, length, panel, f)
+        elif nv == 2:
+            tile(ACROSS, tile_rows(2), 2, at + i, pitch, start, segments, length, panel, f)
+        elif NV > 2 and nv == 3:
+            tile(ACROSS, tile_rows(3), NV - 1, at + i, pitch, start, segments, length, panel, f)
+        elif NV > 2:
+            tile(ACROSS, tile_rows(4), NV, at + i, pitch, start, segments, length, panel, f)
+        i += tile_rows(nv)
+
+
+cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexcept nogil:
+    """Task `index`: block index // parts of the pixels, range index % parts of the panels of all groups."""
+    cdef const Source* s = &k.source
+    cdef const Target* y = &k.target
+    cdef Py_ssize_t first = index // k.parts*k.block, pixels = min(k.block, k.pixels - first)
+    cdef Py_ssize_t panels = panels_of(y.K), total = panels*y.groups, chunk = max(1, KC // s.length)
+    cdef Py_ssize_t panel, group, column, columns, t, c, length, i, n, q, p, vector, step = min(s.length, KC)
+    cdef Finish f
+    cdef int nv
+    cdef const real** at = <const real**>take(&scratch, k.block*s.segments + k.block, sizeof(void*))
+    cdef real** out = <real**>(at + k.block*s.segments)
+    cdef real* packed = <real*>take(&scratch, KC*NR, sizeof(real))
+    cdef real* bias = <real*>take(&scratch, NR, sizeof(real))
+    cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
+    cdef real* copies = <real*>scratch
+
+    memset(zeros, 0, s.readable*sizeof(real))
+    find_runs(s, first, pixels, k.block, 0, s.segments, at, copies, zeros)
+    for t in range(s.segments):                     # the last tile may be short: its spare rows read the last pixel
+        for i in range(pixels, (pixels + 2*MR - 1) // (2*MR)*(2*MR)):
+            at[t*k.block + i] = at[t*k.block + pixels - 1]
+    for i in range(pixels):
+        n = (first + i) // (s.h.count*s.w.count)
+        q = (first + i) // s.w.count % s.h.count
+        p = (first + i) % s.w.count
+        out[i] = y.y + ((n*y.H + s.h.out + q*s.h.out_step)*y.W + s.w.out + p*s.w.out_step)*y.K*y.groups
+
+    f.lo, f.relu = 0, y.relu
+    for panel in range(index % k.parts*total // k.parts, (index % k.parts + 1)*total // k.parts):
+        group = panel // panels
+        vector = panel_start(y.K, panels, panel % panels)
+        nv = <int>(panel_start(y.K, panels, panel % panels + 1) - vector)
+        column = vector*VL
+        columns = min(nv*VL, y.K - column)
+        f.lanes = <int>(columns - (nv - 1)*VL)
+        f.column = group*y.K + column
+        f.bias = NULL
+        if y.bias != NULL:
+            for i in range(nv):
+                VSTORE(bias + i*VL, load_lanes(y.bias + f.column + i*VL, <int>min(VL, columns - i*VL)))
+            f.bias = bias
+        if s.segments == 0:                         # a phase no tap reaches: zeros and the bias
+            f.first = f.last = True
+            multiply_block(nv, at, 0, pixels, 0, 0, 0, packed, &f, out)
+        t = 0
+        while t < s.segments:
+            c = 0
+            while c < k.C or (s.by_row and c == 0):
+                length = s.length if s.by_row else min(step, k.C - c)
+                pack(k, group, t, min(chunk, s.segments - t), c, length, column, columns, nv, packed)
+                f.first = t == 0 and c == 0
+                f.last = t + chunk >= s.segments and (s.by_row or c + length >= k.C)
+                multiply_block(
+                    nv, at + t*k.block, k.block, pixels, group*k.C + c, min(chunk, s.segments - t), length, packed,
+                    &f, out,
+                )
+                c += length
+            t += chunk

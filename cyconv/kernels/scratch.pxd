@@ -1,0 +1,30 @@
+# Working memory of a kernel: one block per call, cut into equal parts for the threads.
+
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+
+cdef enum:
+    LINE = 64       # bytes of a cache line; no two threads write to one
+
+
+cdef inline size_t lines(Py_ssize_t count, size_t itemsize) noexcept nogil:
+    """Bytes of an array, rounded up to whole cache lines."""
+    return (<size_t>count*itemsize + LINE - 1) // LINE*LINE
+
+
+cdef inline void* take(char** cursor, Py_ssize_t count, size_t itemsize) noexcept nogil:
+    """Cut an array off the front of the block at *cursor."""
+    cdef void* array = <void*>cursor[0]
+    cursor[0] += lines(count, itemsize)
+    return array
+
+
+cdef inline char* align(void* block) noexcept nogil:
+    return <char*>((<uintptr_t>block + LINE - 1)//LINE*LINE)
+
+
+cdef inline void* allocate(size_t size) except NULL:
+    cdef void* block = malloc(size + LINE)
+    if block == NULL:
+        raise MemoryError(f"cannot allocate {size:,} bytes of working memory")
+    return block

@@ -1,0 +1,115 @@
+/* What a number and a vector are in this build.
+ *
+ * The only C in cyconv, and with simd.pxd the only text that knows the dtype and the instruction set.  Every
+ * kernel source is compiled once per (dtype, ISA); the dtype comes from -DREAL_BITS=32|64, the ISA from -march.
+ * `vec` is a GCC/Clang vector: `a + x * b` is ordinary arithmetic on it, a scalar operand broadcasts by itself,
+ * and the compiler contracts it to FMA where the ISA has one.  Other compilers get a vector of one lane.
+ */
+#ifndef CYCONV_SIMD_H
+#define CYCONV_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if REAL_BITS == 32
+typedef float real;
+typedef int32_t lane;
+#else
+typedef double real;
+typedef int64_t lane;
+#endif
+
+#if !defined(__GNUC__)
+#define VBYTES ((int)sizeof(real))
+#elif defined(__AVX512F__)
+#define VBYTES 64
+#elif defined(__AVX2__)
+#define VBYTES 32
+#else
+#define VBYTES 16
+#endif
+
+enum { VL = VBYTES / (int)sizeof(real) };
+
+/* The register tile: MR rows of NV vectors, all accumulators in registers.  Measured as a share of the FMA limit:
+ * AVX-512 6 x 4 (24 of 32 registers) 92 %, 12 x 2 89 %; AVX2 6 x 2 (12 of 16) 95 %.  Panels of one vector use
+ * tiles of 2*MR rows: six chains of additions do not cover the latency of an FMA (4 cycles, two a cycle). */
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { MR = 6, NV = 4 };
+#else
+enum { MR = 6, NV = 2 };
+#endif
+enum { NR = NV * VL };
+
+/* The reduction is cut into chunks of KC: a panel chunk of KC x NR is 32 KiB with AVX-512 (L1 is 48 KiB there)
+ * and 16 KiB elsewhere, and stays in the first-level cache while a block of pixels passes over it. */
+enum { KC = VBYTES == 64 ? 128 : 256 / (REAL_BITS / 32) };
+
+#if defined(__GNUC__)
+
+typedef real vec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
+typedef lane mask __attribute__((vector_size(VBYTES)));
+#define VLOAD(p) (*(const vec *)(p))
+#define VSTORE(p, v) (*(vec *)(p) = (v))
+#define VZERO ((vec){0})
+#define VFILL(s) ((vec){0} + (real)(s))
+#define MFILL(s) ((mask){0} + (lane)(s))
+#define VGREATER(a, b) ((mask)((a) > (b)))
+#define VEQUAL(a, b) ((mask)((a) == (b)))
+#define VUNEQUAL(a, b) ((mask)((a) != (b)))
+#define MEQUAL(a, b) ((mask)((a) == (b)))
+#define VSELECT(m, a, b) ((vec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
+#define MSELECT(m, a, b) (((m) & (a)) | (~(m) & (b)))
+#define PREFETCH(p) __builtin_prefetch(p)
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+#else
+
+typedef real vec;
+typedef lane mask;
+#define VLOAD(p) (*(p))
+#define VSTORE(p, v) (*(p) = (v))
+#define VZERO ((real)0)
+#define VFILL(s) ((real)(s))
+#define MFILL(s) ((lane)(s))
+#define VGREATER(a, b) (-(lane)((a) > (b)))
+#define VEQUAL(a, b) (-(lane)((a) == (b)))
+#define VUNEQUAL(a, b) (-(lane)((a) != (b)))
+#define MEQUAL(a, b) (-(lane)((a) == (b)))
+#define VSELECT(m, a, b) ((m) ? (a) : (b))
+#define MSELECT(m, a, b) ((m) ? (a) : (b))
+#define PREFETCH(p) ((void)(p))
+#define COMPILER "scalar build"
+
+#endif
+
+/* The first n < VL lanes: what is left of a row of channels.  Never touches memory past them. */
+static inline vec load_lanes(const real *p, int n) {
+    vec v = VZERO;
+    memcpy(&v, p, (size_t)n * sizeof(real));
+    return v;
+}
+
+static inline void store_lanes(real *p, vec v, int n) { memcpy(p, &v, (size_t)n * sizeof(real)); }
+
+#if defined(__AVX512F__)
+#define ISA "v4"
+#elif defined(__AVX2__)
+#define ISA "v3"
+#elif defined(__x86_64__) || defined(_M_X64)
+#define ISA "baseline"
+#else
+#define ISA "native"
+#endif
+
+#ifdef _OPENMP
+#define OPENMP 1
+#else
+#define OPENMP 0
+#endif
+
+#endif

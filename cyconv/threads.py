@@ -1,0 +1,158 @@
+"""How many threads a call uses: the limits in force, the work there is, and the fork rule."""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import index
+from pathlib import Path
+from typing import Any
+
+from cyconv.kernels.cpu import openmp_limit
+
+GRAIN = 1 << 21
+"""Multiply-adds a thread must have to be worth waking: about 25 microseconds, some ten times what waking it costs."""
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs that the container's quota allows (cgroup v2, then v1), if there is one."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        folder = Path("/sys/fs/cgroup/cpu")
+        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
+        return quota_us / int((folder / "cpu.cfs_period_us").read_text()) if quota_us > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _checked(n: Any, name: str) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {n!r}")
+    count = index(n)
+    if not 1 <= count <= 1024:
+        raise ValueError(f"{name} must be between 1 and 1024, got {count}")
+    return count
+
+
+def _from_environment() -> int | None:
+    text = os.environ.get("CYCONV_NUM_THREADS")
+    if not text:
+        return None
+    try:
+        return _checked(int(text), "CYCONV_NUM_THREADS")
+    except ValueError:
+        raise ValueError(f"CYCONV_NUM_THREADS must be an integer between 1 and 1024, got {text!r}") from None
+
+
+_QUOTA = _cgroup_quota()
+_requested = _from_environment()
+_source = "CYCONV_NUM_THREADS"
+_forked = False
+
+
+def limits() -> dict[str, int]:
+    """Every limit on the number of threads that is in force here and now, by name."""
+    found: dict[str, int] = {"OpenMP": openmp_limit()}
+    if _forked:
+        found["forked child"] = 1
+    if _requested is not None:
+        found[_source] = _requested
+    found["CPU affinity"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if _QUOTA is not None:
+        found["cgroup quota"] = max(1, math.ceil(_QUOTA))
+    return found
+
+
+def get_num_threads() -> int:
+    """The most threads a call may use from here: the least of all limits in force.
+
+    These are `set_num_threads` or the environment variable CYCONV_NUM_THREADS, if given; the CPU affinity and the
+    cgroup quota of this process; and OpenMP's own limit (OMP_NUM_THREADS, `threadpoolctl`).  A forked child is limited
+    to one thread: its parent's do not exist in it.
+
+    Examples
+    --------
+    >>> import cyconv
+    >>> with cyconv.num_threads(1):
+    ...     cyconv.get_num_threads()
+    1
+    """
+    return min(limits().values())
+
+
+def set_num_threads(n: int | None) -> None:
+    """Limit the threads that a call may use, in the whole process.
+
+    Parameters
+    ----------
+    n : int or None
+        From 1 to 1024; None takes the limit back.  The other limits still apply (`get_num_threads`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not an integer, or out of range.
+
+    Examples
+    --------
+    >>> import cyconv
+    >>> cyconv.set_num_threads(1)
+    >>> cyconv.get_num_threads()
+    1
+    >>> cyconv.set_num_threads(None)
+    """
+    global _requested, _source
+    _requested = None if n is None else _checked(n, "n")
+    _source = "set_num_threads"
+
+
+@contextmanager
+def num_threads(n: int | None) -> Iterator[None]:
+    """Limit the threads inside a `with` block, in the whole process; the limit before it returns afterwards.
+
+    Parameters
+    ----------
+    n : int or None
+        As in `set_num_threads`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not an integer, or out of range.
+
+    Examples
+    --------
+    >>> import cyconv
+    >>> with cyconv.num_threads(1):
+    ...     cyconv.get_num_threads()
+    1
+    """
+    global _requested, _source
+    before = _requested, _source
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        _requested, _source = before
+
+
+def team(work: int) -> int:
+    """Threads for a call of `work` multiply-adds."""
+    if work < 2 * GRAIN:
+        return 1
+    return max(1, min(get_num_threads(), work // GRAIN))
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+# libgomp's threads are gone in a forked child, and its next parallel region would wait for them for ever.  The pool may
+# be another library's, so every child is serial, whether or not cyconv has used threads in the parent.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

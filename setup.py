@@ -1,0 +1,94 @@
+"""Build the compiled kernels: one source per algorithm, one extension module per (source, dtype, ISA).
+
+Everything else about the package is in pyproject.toml.  CYCONV_OPENMP=0 builds without OpenMP, CYCONV_DEBUG=1 with
+bounds checks.
+"""
+
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = ["conv", "pool"]
+REAL_BITS = {"f32": 32, "f64": 64}
+if platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix":
+    ISAS = {
+        "baseline": [],
+        "v3": ["-march=x86-64-v3"],
+        # GCC prefers 256-bit vectors on AVX-512 machines; our vectors are 512 bits wide by type.
+        "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    }
+else:
+    ISAS = {"native": []}
+
+DEBUG = os.environ.get("CYCONV_DEBUG") == "1"
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "initializedcheck": DEBUG,
+    "wraparound": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+HEADERS = sorted(str(path) for path in Path("cyconv/kernels").glob("*.[hp]*") if path.suffix in (".h", ".pxd"))
+
+# No -ffast-math and none of its parts that reassociate: GCC 12 then switches the process to flush-to-zero.
+# No loop unrolling: GCC would unroll the tile and spill its accumulators (60 instead of 95 % of the FMA limit).
+UNIX_FLAGS = ["-O3", "-g0", "-fno-unroll-loops", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+# The tile must be inlined where its sizes are constants.
+INLINE = ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
+
+
+def kernel(source: str, dtype: str = "", isa: str = "") -> Extension:
+    """One extension module.  Cython caches what it read from the first Extension of a source, so macros and flags are
+    set on what `cythonize` returns, and every module has a build directory of its own."""
+    name = "_".join(filter(None, (source, dtype, isa)))
+    extension = Extension(f"cyconv.kernels.{name}", [f"cyconv/kernels/{source}.pyx"], depends=HEADERS)
+    (extension,) = cythonize([extension], build_dir=f"build/cython/{name}", compiler_directives=DIRECTIVES, quiet=True)
+    extension.include_dirs = ["cyconv/kernels"]
+    if dtype:
+        extension.define_macros = [("REAL_BITS", str(REAL_BITS[dtype]))]
+    extension.isa_flags = ISAS.get(isa, [])
+    return extension
+
+
+class BuildKernels(build_ext):
+    """Adds what depends on the compiler, and compiles modules side by side."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self) -> None:
+        unix = self.compiler.compiler_type != "msvc"
+        openmp = ["-fopenmp"] if unix else ["/openmp"]
+        if os.environ.get("CYCONV_OPENMP") == "0" or not self.compiles(openmp):
+            openmp = []
+        for extension in self.extensions:
+            extension.extra_compile_args = [*(UNIX_FLAGS if unix else ["/O2"]), *extension.isa_flags, *openmp]
+            extension.extra_link_args = [*openmp, "-s"] if unix and platform.system() == "Linux" else openmp
+            if unix:
+                extension.define_macros = [*extension.define_macros, INLINE]
+        super().build_extensions()
+
+    def compiles(self, flags: list[str]) -> bool:
+        """Whether the compiler takes these flags and finds what they link to."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            command = [*self.compiler.compiler[:1], str(source), *flags, "-o", str(source.with_suffix(".exe"))]
+            if self.compiler.compiler_type == "msvc":
+                return True
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+setup(
+    ext_modules=[kernel("cpu")]
+    + [kernel(source, dtype, isa) for source in KERNELS for dtype in REAL_BITS for isa in ISAS],
+    cmdclass={"build_ext": BuildKernels},
+)
