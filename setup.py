@@ -14,7 +14,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-KERNELS = ["conv", "pool"]
+KERNELS = ["conv", "depthwise", "pool"]
 REAL_BITS = {"f32": 32, "f64": 64}
 if platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix":
     ISAS = {

@@ -106,7 +106,7 @@ def conv2d(
     b = _bias(b, g.y[3])
     y, overlapping = output(out, g.y if batch is x else g.y[1:], x.dtype, arrays)
     if g.work:
-        kernels.modules["conv", x.dtype].forward(
+        kernels.modules[g.kernel, x.dtype].forward(
             batch, w, b, y if batch is x else y[None], *g.parameters, activation is not None, threads.team(g.work)
         )
     return deliver(y, overlapping)
@@ -169,7 +169,7 @@ def conv2d_input_grad(
     geometry.check_size("the gradient", shape)
     dx, overlapping = output(out, shape, dy.dtype, arrays)
     if g.work:
-        kernels.modules["conv", dy.dtype].input_grad(
+        kernels.modules[g.kernel, dy.dtype].input_grad(
             dy.reshape(g.y), w, None, dx.reshape(g.x), *g.parameters, False, threads.team(g.work)
         )
     return deliver(dx, overlapping)
@@ -243,7 +243,7 @@ def _gradient_geometry(
 
 def _weight_grad(dy: Real, x: Real, dw: Real, db: Real | None, g: geometry.Conv) -> None:
     if g.work:
-        kernels.modules["conv", dy.dtype].weight_grad(
+        kernels.modules[g.kernel, dy.dtype].weight_grad(
             dy.reshape(g.y), x.reshape(g.x), dw, db, *g.parameters, threads.team(g.work)
         )
     else:
@@ -308,7 +308,7 @@ def conv2d_backward(
         raise ValueError(f"w has shape {w.shape}; x {x.shape} and dy {dy.shape} need {g.w}")
     dx, dw, db = np.empty(x.shape, dy.dtype), np.empty(g.w, dy.dtype), np.zeros(g.y[3])
     if g.work:
-        kernels.modules["conv", dy.dtype].input_grad(
+        kernels.modules[g.kernel, dy.dtype].input_grad(
             dy.reshape(g.y), w, None, dx.reshape(g.x), *g.parameters, False, threads.team(g.work)
         )
     _weight_grad(dy, x, dw, db, g)

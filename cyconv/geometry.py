@@ -126,12 +126,13 @@ def _axes(
 
 
 class Conv(NamedTuple):
-    """A convolution: the shapes of its arrays, the kernel's parameters, and its multiply-adds."""
+    """A convolution: the shapes of its arrays, its kernel and the parameters of that, and its multiply-adds."""
 
     x: tuple[int, int, int, int]
     w: tuple[int, int, int, int]
     y: tuple[int, int, int, int]
     parameters: tuple[int, ...]
+    kernel: str
     work: int
 
 
@@ -166,7 +167,8 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
     y = (N, h.output, v.output, K)
     check_size("the result", y)
     parameters = (*stride, h.before, v.before, *dilation, groups)
-    return Conv((N, H, W, C), (R, S, c, K), y, parameters, N * h.output * v.output * K * R * S * c)
+    kernel = "depthwise" if groups == C == K > 1 else "conv"
+    return Conv((N, H, W, C), (R, S, c, K), y, parameters, kernel, N * h.output * v.output * K * R * S * c)
 
 
 def transposed_input(

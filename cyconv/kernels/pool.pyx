@@ -7,8 +7,7 @@ A window is what is left of it inside the image: `windows` has a row (first, cou
 and then for each of the OW window columns; the source coordinates are first, first + dilation, ... and the divisor is
 the product of the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
 
-Channels are the vector axis.  The lanes after the last channel of a pixel belong to the next one: they are computed and
-overwritten, except at the end of an array or of a task.
+Channels are the vector axis.
 
 Tasks: forward, ranges of output rows; backward, bands of rows of dx, and every window that touches a band is evaluated
 for it, so that no two tasks write one number and each dx is summed in the order of the windows: the same bits for any
@@ -19,8 +18,8 @@ from cython.parallel cimport prange
 from libc.string cimport memset
 
 from cyconv.kernels.simd cimport (
-    MEQUAL, MFILL, MSELECT, VEQUAL, VFILL, VGREATER, VL, VLOAD, VSELECT, VSTORE, VUNEQUAL, VZERO, describe_build,
-    lane, load_lanes, mask, real, store_lanes, vec,
+    MEQUAL, MFILL, MSELECT, VEQUAL, VFILL, VGREATER, VL, VSELECT, VUNEQUAL, VZERO, describe_build, lane, load_upto,
+    mask, real, store_upto, vec,
 )
 
 cdef enum Kind:
@@ -40,10 +39,8 @@ cdef struct Pool:
     Py_ssize_t dilation_w
     real divisor                # 0: the product of the sizes
     const real* x
-    const real* x_end
     real* y
     const real* dy
-    const real* dy_end
     real* dx
     Py_ssize_t* indices         # of the maxima in their H x W plane, or NULL
     bint all_ties
@@ -54,28 +51,17 @@ def describe():
     return describe_build()
 
 
-cdef inline vec fetch(const real* p, const real* end, Py_ssize_t lanes) noexcept nogil:
-    return VLOAD(p) if p + VL <= end else load_lanes(p, <int>min(lanes, VL))
-
-
-cdef inline void put(real* p, const real* end, vec v, Py_ssize_t lanes) noexcept nogil:
-    if p + VL <= end:
-        VSTORE(p, v)
-    else:
-        store_lanes(p, v, <int>min(lanes, VL))
-
-
 cdef inline vec window_max(
     const Pool* k, const real* x_w, const Py_ssize_t* row, const Py_ssize_t* column, Py_ssize_t lanes, mask* tap
 ) noexcept nogil:
     """The maximum, NaN if there is one, and the number of the first tap that holds it."""
-    cdef vec best = fetch(x_w, k.x_end, lanes), value
+    cdef vec best = load_upto(x_w, lanes), value
     cdef mask better
     cdef Py_ssize_t r, s
     tap[0] = MFILL(0)
     for r in range(row[1]):
         for s in range(column[1]):
-            value = fetch(x_w + (r*k.dilation_h*k.W + s*k.dilation_w)*k.C, k.x_end, lanes)
+            value = load_upto(x_w + (r*k.dilation_h*k.W + s*k.dilation_w)*k.C, lanes)
             better = VGREATER(value, best) | (VUNEQUAL(value, value) & VEQUAL(best, best))
             best = VSELECT(better, value, best)
             tap[0] = MSELECT(better, MFILL(r*column[1] + s), tap[0])
@@ -91,7 +77,7 @@ cdef inline vec window_sum(
     for r in range(row[1]):
         line = VZERO
         for s in range(column[1]):
-            line = line + fetch(x_w + (r*k.dilation_h*k.W + s*k.dilation_w)*k.C, k.x_end, lanes)
+            line = line + load_upto(x_w + (r*k.dilation_h*k.W + s*k.dilation_w)*k.C, lanes)
         total = total + line
     return total
 
@@ -103,7 +89,6 @@ cdef inline real divisor_of(const Pool* k, const Py_ssize_t* row, const Py_ssize
 cdef inline void forward_rows(Kind kind, bint indexed, const Pool* k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Output rows first <= n*OH + i < last."""
     cdef const real* x_w
-    cdef const real* end = k.y + last*k.OW*k.C
     cdef real* y_p = k.y + first*k.OW*k.C
     cdef Py_ssize_t* index = k.indices + first*k.OW*k.C
     cdef const Py_ssize_t* row
@@ -123,7 +108,7 @@ cdef inline void forward_rows(Kind kind, bint indexed, const Pool* k, Py_ssize_t
                     value = window_sum(k, x_w + c, row, column, k.C - c) / VFILL(divisor_of(k, row, column))
                 else:
                     value = window_max(k, x_w + c, row, column, k.C - c, &tap)
-                put(y_p + c, end, value, k.C - c)
+                store_upto(y_p + c, value, k.C - c)
                 if indexed:
                     for i in range(min(VL, k.C - c)):
                         index[c + i] = (row[0] + taps[i] // column[1]*k.dilation_h)*k.W + (
@@ -137,17 +122,14 @@ cdef inline void forward_rows(Kind kind, bint indexed, const Pool* k, Py_ssize_t
 cdef inline void backward_band(Kind kind, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1) noexcept nogil:
     """Rows h0 <= h < h1 of image n of dx."""
     cdef real* dx_n = k.dx + n*k.H*k.W*k.C
-    cdef const real* end = dx_n + h1*k.W*k.C
     cdef const real* x_w
     cdef const real* dy_p
     cdef real* dx_w
     cdef const Py_ssize_t* row
     cdef const Py_ssize_t* column
     cdef Py_ssize_t i, j, c, r, s, h, offset, lanes
-    cdef mask tap, hit, valid = MFILL(-1)
+    cdef mask tap, hit
     cdef vec best, share, value
-    for c in range(VL):
-        (<lane*>&valid)[c] = -1 if c < k.C % VL or k.C % VL == 0 else 0
     memset(dx_n + h0*k.W*k.C, 0, (h1 - h0)*k.W*k.C*sizeof(real))
     for i in range(k.OH):
         row = k.rows + i*3
@@ -162,9 +144,7 @@ cdef inline void backward_band(Kind kind, const Pool* k, Py_ssize_t n, Py_ssize_
             c = 0
             while c < k.C:
                 lanes = k.C - c
-                share = fetch(dy_p + c, k.dy_end, lanes)
-                if lanes < VL:
-                    share = VSELECT(valid, share, VZERO)
+                share = load_upto(dy_p + c, lanes)
                 if kind == AVERAGE:
                     share = share / VFILL(divisor_of(k, row, column))
                 else:
@@ -177,13 +157,13 @@ cdef inline void backward_band(Kind kind, const Pool* k, Py_ssize_t n, Py_ssize_
                         offset = (r*k.dilation_h*k.W + s*k.dilation_w)*k.C + c
                         if kind == MAXIMUM:
                             if k.all_ties:
-                                hit = VEQUAL(fetch(x_w + offset, k.x_end, lanes), best)
+                                hit = VEQUAL(load_upto(x_w + offset, lanes), best)
                             else:
                                 hit = MEQUAL(tap, MFILL(r*column[1] + s))
                             value = VSELECT(hit, share, VZERO)
                         else:
                             value = share
-                        put(dx_w + offset, end, fetch(dx_w + offset, end, lanes) + value, lanes)
+                        store_upto(dx_w + offset, load_upto(dx_w + offset, lanes) + value, lanes)
                 c += VL
 
 
@@ -246,7 +226,6 @@ def max_forward(
         windows, x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], dilation_h, dilation_w
     )
     k.x, k.y = &x[0, 0, 0, 0], &y[0, 0, 0, 0]
-    k.x_end = k.x + x.shape[0]*x.shape[1]*x.shape[2]*x.shape[3]
     k.indices = NULL if indices is None else &indices[0, 0, 0, 0]
     run_forward(MAXIMUM, &k, threads)
 
@@ -260,7 +239,6 @@ def avg_forward(
         windows, x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], dilation_h, dilation_w
     )
     k.x, k.y, k.divisor = &x[0, 0, 0, 0], &y[0, 0, 0, 0], divisor
-    k.x_end = k.x + x.shape[0]*x.shape[1]*x.shape[2]*x.shape[3]
     run_forward(AVERAGE, &k, threads)
 
 
@@ -274,8 +252,6 @@ def max_backward(
         windows, x.shape[0], x.shape[1], x.shape[2], x.shape[3], dy.shape[1], dy.shape[2], dilation_h, dilation_w
     )
     k.x, k.dy, k.dx, k.all_ties = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], all_ties
-    k.x_end = k.x + x.shape[0]*x.shape[1]*x.shape[2]*x.shape[3]
-    k.dy_end = k.dy + dy.shape[0]*dy.shape[1]*dy.shape[2]*dy.shape[3]
     run_backward(MAXIMUM, &k, threads)
 
 
@@ -288,7 +264,6 @@ def avg_backward(
         windows, dx.shape[0], dx.shape[1], dx.shape[2], dx.shape[3], dy.shape[1], dy.shape[2], dilation_h, dilation_w
     )
     k.dy, k.dx, k.divisor = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], divisor
-    k.dy_end = k.dy + dy.shape[0]*dy.shape[1]*dy.shape[2]*dy.shape[3]
     run_backward(AVERAGE, &k, threads)
 
 

@@ -8,8 +8,11 @@
 #ifndef CYCONV_SIMD_H
 #define CYCONV_SIMD_H
 
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #if REAL_BITS == 32
 typedef float real;
@@ -87,14 +90,53 @@ typedef lane mask;
 
 #endif
 
-/* The first n < VL lanes: what is left of a row of channels.  Never touches memory past them. */
+/* The first n <= VL lanes, zeros after them: what is left of a row of channels.  Memory past them is never touched;
+ * the masked instructions are the only intrinsics here, because a memcpy of variable length is a call. */
+#if defined(__AVX512F__) && REAL_BITS == 32
 static inline vec load_lanes(const real *p, int n) {
-    vec v = VZERO;
-    memcpy(&v, p, (size_t)n * sizeof(real));
-    return v;
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 }
+static inline void store_lanes(real *p, vec v, int n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#elif defined(__AVX512F__)
+static inline vec load_lanes(const real *p, int n) {
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+}
+static inline void store_lanes(real *p, vec v, int n) {
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
+#elif defined(__AVX2__)
+static inline __m256i first_lanes(int n) {
+    static const lane ones_then_zeros[2 * VL] = {[0 ... VL - 1] = -1};
+    return _mm256_loadu_si256((const __m256i *)(ones_then_zeros + VL - n));
+}
+#if REAL_BITS == 32
+static inline vec load_lanes(const real *p, int n) { return (vec)_mm256_maskload_ps(p, first_lanes(n)); }
+static inline void store_lanes(real *p, vec v, int n) { _mm256_maskstore_ps(p, first_lanes(n), (__m256)v); }
+#else
+static inline vec load_lanes(const real *p, int n) { return (vec)_mm256_maskload_pd(p, first_lanes(n)); }
+static inline void store_lanes(real *p, vec v, int n) { _mm256_maskstore_pd(p, first_lanes(n), (__m256d)v); }
+#endif
+#else
+static inline vec load_lanes(const real *p, int n) {
+    real lanes[VL] = {0};
+    for (int i = 0; i < n; i++) lanes[i] = p[i];
+    return VLOAD(lanes);
+}
+static inline void store_lanes(real *p, vec v, int n) {
+    real lanes[VL];
+    VSTORE(lanes, v);
+    for (int i = 0; i < n; i++) p[i] = lanes[i];
+}
+#endif
 
-static inline void store_lanes(real *p, vec v, int n) { memcpy(p, &v, (size_t)n * sizeof(real)); }
+/* All lanes, or the first n if fewer are left. */
+static inline vec load_upto(const real *p, ptrdiff_t n) { return n >= VL ? VLOAD(p) : load_lanes(p, (int)n); }
+static inline void store_upto(real *p, vec v, ptrdiff_t n) {
+    if (n >= VL) VSTORE(p, v);
+    else store_lanes(p, v, (int)n);
+}
 
 #if defined(__AVX512F__)
 #define ISA "v4"

@@ -23,6 +23,8 @@ cdef extern from "simd.h" nogil:
     void VSTORE(real*, vec)
     vec load_lanes(const real*, int)
     void store_lanes(real*, vec, int)
+    vec load_upto(const real*, Py_ssize_t)
+    void store_upto(real*, vec, Py_ssize_t)
     mask VGREATER(vec, vec)
     mask VEQUAL(vec, vec)
     mask VUNEQUAL(vec, vec)
