@@ -1,7 +1,18 @@
 """Convolution and pooling for NumPy arrays, NHWC, forward and backward, float32 and float64."""
 
+from cyconv.adaptive import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    global_max_pool2d,
+    global_max_pool2d_backward,
+)
 from cyconv.config import show_config
 from cyconv.conv import conv2d, conv2d_backward, conv2d_input_grad, conv2d_weight_grad
+from cyconv.lp_pool import lp_pool2d, lp_pool2d_backward
 from cyconv.notebook import (
     conv_backward,
     conv_forward,
@@ -12,14 +23,35 @@ from cyconv.notebook import (
     pool_forward,
     zero_pad,
 )
-from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cyconv.one_d import (
+    avg_pool1d,
+    avg_pool1d_backward,
+    conv1d,
+    conv1d_backward,
+    conv1d_input_grad,
+    conv1d_weight_grad,
+    max_pool1d,
+    max_pool1d_backward,
+)
+from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_unpool2d
 from cyconv.threads import get_num_threads, num_threads, set_num_threads
+from cyconv.transpose import conv_transpose2d, conv_transpose2d_backward
 from cyconv.version import __version__
 
 __all__ = [
     "__version__",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
+    "avg_pool1d",
+    "avg_pool1d_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "conv1d",
+    "conv1d_backward",
+    "conv1d_input_grad",
+    "conv1d_weight_grad",
     "conv2d",
     "conv2d_backward",
     "conv2d_input_grad",
@@ -27,11 +59,22 @@ __all__ = [
     "conv_backward",
     "conv_forward",
     "conv_single_step",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "create_mask_from_window",
     "distribute_value",
     "get_num_threads",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "global_max_pool2d",
+    "global_max_pool2d_backward",
+    "lp_pool2d",
+    "lp_pool2d_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "max_unpool2d",
     "num_threads",
     "pool_backward",
     "pool_forward",

@@ -7,22 +7,26 @@ import numpy as np
 
 from cyconv import geometry, kernels, threads
 from cyconv.arrays import Real, deliver, output, real_arrays
+from cyconv.messages import renamed
 
 ALGORITHMS = ("auto", "direct")
 ACTIVATIONS = (None, "relu")
 
 
-def _check_names(algorithm: Any, activation: Any = None) -> None:
+def check_names(algorithm: Any, activation: Any = None) -> None:
+    """Refuse what is no algorithm or no activation."""
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be None or 'relu', got {activation!r}")
 
 
-_check_names(os.environ.get("CYCONV_ALGORITHM") or "auto")
+if os.environ.get("CYCONV_ALGORITHM", "auto") not in ALGORITHMS:
+    raise ValueError(f"CYCONV_ALGORITHM must be one of {', '.join(ALGORITHMS)}, got {os.environ['CYCONV_ALGORITHM']!r}")
 
 
-def _bias(b: Real | None, K: int) -> Real | None:
+def bias_vector(b: Real | None, K: int) -> Real | None:
+    """A bias as the kernels take it."""
     if b is None or b.shape == (K,):
         return b
     if b.shape == (1, 1, 1, K):
@@ -99,11 +103,11 @@ def conv2d(
     >>> cyconv.conv2d(x, w, stride=2, padding="same").shape
     (1, 2, 2, 1)
     """
-    _check_names(algorithm, activation)
+    check_names(algorithm, activation)
     x, w, b = arrays = real_arrays(("x", "w", "b?"), (x, w, b))
     batch = x if x.ndim == 4 else x[None]
     g = geometry.conv(batch.shape, w.shape, stride, padding, dilation, groups)
-    b = _bias(b, g.y[3])
+    b = bias_vector(b, g.y[3])
     y, overlapping = output(out, g.y if batch is x else g.y[1:], x.dtype, arrays)
     if g.work:
         kernels.modules[g.kernel, x.dtype].forward(
@@ -160,11 +164,14 @@ def conv2d_input_grad(
            [2., 4., 4., 2.],
            [1., 2., 2., 1.]])
     """
-    _check_names(algorithm)
+    check_names(algorithm)
     dy, w = arrays = real_arrays(("dy", "w"), (dy, w))
     shape = geometry.shape4(input_shape, "input_shape")
     batched = shape if len(shape) == 4 else (1, *shape)
-    g = geometry.conv(batched, w.shape, stride, padding, dilation, groups)
+    try:
+        g = geometry.conv(batched, w.shape, stride, padding, dilation, groups)
+    except ValueError as error:
+        raise renamed(error, x="input_shape") from None
     geometry.check_gradient("dy", dy.shape, g.y if len(shape) == 4 else g.y[1:])
     geometry.check_size("the gradient", shape)
     dx, overlapping = output(out, shape, dy.dtype, arrays)
@@ -217,7 +224,7 @@ def conv2d_weight_grad(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    _check_names(algorithm)
+    check_names(algorithm)
     dy, x = arrays = real_arrays(("dy", "x"), (dy, x))
     g = _gradient_geometry(dy, x, geometry.pair(kernel_size, "kernel_size"), stride, padding, dilation, groups)
     dw, overlapping = output(out, g.w, dy.dtype, arrays)
@@ -294,7 +301,7 @@ def conv2d_backward(
     >>> dx.shape, dw.shape, db
     ((2, 5, 5, 3), (3, 3, 3, 8), array([18., 18., 18., 18., 18., 18., 18., 18.]))
     """
-    _check_names(algorithm, activation)
+    check_names(algorithm, activation)
     if activation is None:
         dy, x, w = real_arrays(("dy", "x", "w"), (dy, x, w))
     else:

@@ -103,9 +103,9 @@ def _pads(padding: Padding, axis: int, size: int, kernel: int, stride: int, dila
 
 
 def _axes(
-    size: Sequence[int], kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, *, ceil_mode: bool = False
+    window: str, size: Sequence[int], kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, ceil_mode: bool
 ) -> tuple[Axis, Axis]:
-    """Both spatial axes of an input of `size` (H, W)."""
+    """Both spatial axes of an input of `size` (H, W); `window` names the argument that gives the kernel."""
     axes = []
     for i, name in enumerate(("height", "width")):
         before, after = _pads(padding, i, size[i], kernel[i], stride[i], dilation[i])
@@ -115,8 +115,8 @@ def _axes(
             raise ValueError(f"x has {name} {size[i]}; it must be at least 1")
         if extent > padded:
             raise ValueError(
-                f"kernel_size {kernel} with dilation {dilation} covers {extent} pixels of {name}, more than the "
-                f"{padded} of the input with its padding"
+                f"{window} has a window of {kernel[0]} by {kernel[1]}, which with dilation {dilation} covers {extent} "
+                f"pixels of {name}, more than the {padded} of the input with its padding"
             )
         output = (padded - extent + (stride[i] - 1 if ceil_mode else 0)) // stride[i] + 1
         if ceil_mode and (output - 1) * stride[i] >= size[i] + before:
@@ -154,7 +154,7 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
         raise ValueError(f"w must have 4 dimensions (R, S, C // groups, K), got shape {w}")
     (N, H, W, C), (R, S, c, K) = x, w
     if min(R, S) < 1:
-        raise ValueError(f"w has a window of {R} x {S}; both must be at least 1")
+        raise ValueError(f"w has a window of {R} by {S}; both must be at least 1")
     if C < 1 or K < 1:
         raise ValueError(f"channels must be at least 1; x has {C} and w gives {K} output channels")
     if C % groups or K % groups:
@@ -163,7 +163,7 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
         raise ValueError(
             f"w has {c} input channels a group, but x has {C} channels in groups={groups}: shapes {w}, {x}"
         )
-    h, v = _axes((H, W), (R, S), stride, padding, dilation)
+    h, v = _axes("w", (H, W), (R, S), stride, padding, dilation, False)
     y = (N, h.output, v.output, K)
     check_size("the result", y)
     parameters = (*stride, h.before, v.before, *dilation, groups)
@@ -171,7 +171,7 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
     return Conv((N, H, W, C), (R, S, c, K), y, parameters, kernel, N * h.output * v.output * K * R * S * c)
 
 
-def transposed_input(
+def transposed_size(
     x: tuple[int, ...],
     w: tuple[int, ...],
     stride: Any,
@@ -239,7 +239,7 @@ def _pool(
 ) -> Pool:
     kernel, stride, dilation = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
     N, H, W, C = _images(x)
-    axes = _axes((H, W), kernel, stride, _padding(padding), dilation, ceil_mode=ceil_mode)
+    axes = _axes("kernel_size", (H, W), kernel, stride, _padding(padding), dilation, ceil_mode)
     y = (N, axes[0].output, axes[1].output, C)
     check_size("the result", y)
     rows = []

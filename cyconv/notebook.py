@@ -9,10 +9,20 @@ import numpy as np
 from cyconv import geometry
 from cyconv.arrays import Real, real_arrays
 from cyconv.conv import conv2d, conv2d_backward
+from cyconv.messages import renamed
 from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 
 ConvCache = tuple[Any, Any, Any, Mapping[str, Any]]
 PoolCache = tuple[Any, Mapping[str, Any]]
+NAMES = {
+    "x": "A_prev",
+    "w": "W",
+    "dy": "dZ",
+    "padding": "pad",
+    "kernel_size": "f",
+    "input_shape": "A_prev",
+}
+"""What the notebook calls the arguments of the functions underneath, for error messages."""
 
 
 def zero_pad(X: Any, pad: Any) -> Real:
@@ -179,9 +189,13 @@ def conv_backward(dZ: Any, cache: ConvCache) -> tuple[Real, Real, Real]:
     ((10, 4, 4, 3), (2, 2, 3, 8), (1, 1, 1, 8))
     """
     A_prev, W, _, hparameters = _unpack(cache, 4, "(A_prev, W, b, hparameters)")
-    dx, dw, db = conv2d_backward(
-        dZ, A_prev, W, stride=_parameter(hparameters, "stride"), padding=_pad(_parameter(hparameters, "pad"))
-    )
+    stride, pad = _parameter(hparameters, "stride"), _parameter(hparameters, "pad")
+    try:
+        dx, dw, db = conv2d_backward(
+            dZ, A_prev, W, stride=stride, padding=pad if type(pad) is int else geometry.pair(pad, "pad", 0)
+        )
+    except (ValueError, TypeError) as error:
+        raise renamed(error, **NAMES) from None
     return dx, dw, db.reshape(1, 1, 1, -1)
 
 
@@ -224,7 +238,10 @@ def pool_forward(A_prev: Any, hparameters: Mapping[str, Any], mode: str = "max")
     _check_mode(mode)
     f, stride = _parameter(hparameters, "f"), _parameter(hparameters, "stride")
     pool = max_pool2d if mode == "max" else avg_pool2d
-    return pool(A_prev, f, stride=stride), (A_prev, hparameters)  # type: ignore[return-value]
+    try:
+        return pool(A_prev, f, stride=stride), (A_prev, hparameters)  # type: ignore[return-value]
+    except (ValueError, TypeError) as error:
+        raise renamed(error, **NAMES) from None
 
 
 def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Real:
@@ -258,10 +275,13 @@ def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Real:
     _check_mode(mode)
     A_prev, hparameters = _unpack(cache, 2, "(A_prev, hparameters)")
     f, stride = _parameter(hparameters, "f"), _parameter(hparameters, "stride")
-    if mode == "max":
-        return max_pool2d_backward(dA, A_prev, f, stride=stride, ties="all")
-    dA, A_prev = real_arrays(("dA", "A_prev"), (dA, A_prev))
-    return avg_pool2d_backward(dA, A_prev.shape, f, stride=stride)
+    try:
+        if mode == "max":
+            return max_pool2d_backward(dA, A_prev, f, stride=stride, ties="all")
+        dA, A_prev = real_arrays(("dA", "A_prev"), (dA, A_prev))
+        return avg_pool2d_backward(dA, A_prev.shape, f, stride=stride)
+    except (ValueError, TypeError) as error:
+        raise renamed(error, **{**NAMES, "dy": "dA"}) from None
 
 
 def create_mask_from_window(x: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cyconv import geometry, kernels, threads
 from cyconv.arrays import Real, deliver, output, real_arrays
+from cyconv.messages import renamed
 
 WORK = 8
 """A pooled number costs about as much as 8 multiply-adds: it is bound by memory."""
@@ -72,22 +73,22 @@ def max_pool2d(
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    (x,) = arrays = real_arrays(("x",), (x,))
-    batch = _batch(x)
-    g = geometry.pool(batch.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
-    y, overlapping = output(out, _unbatched(g.y, x), x.dtype, arrays)
-    indices = np.empty(y.shape, np.int64) if return_indices else None
+    (x,) = real_arrays(("x",), (x,))
+    g = geometry.pool(_batch(x).shape, kernel_size, stride, padding, dilation, ceil_mode, False)
+    return maximum(x, g, out, return_indices)
+
+
+def maximum(x: Real, g: geometry.Pool, out: Any, return_indices: bool) -> Real | tuple[Real, NDArray[np.int64]]:
+    """Maxima over the windows of g."""
+    y, overlapping = output(out, _unbatched(g.y, x), x.dtype, (x,))
+    indices = np.empty(y.shape, np.intp) if return_indices else None
     if g.work:
+        where = None if indices is None else indices.reshape(g.y)
         kernels.modules["pool", x.dtype].max_forward(
-            batch,
-            g.windows,
-            *g.dilation,
-            y.reshape(g.y),
-            None if indices is None else indices.reshape(g.y),
-            threads.team(g.work * WORK),
+            _batch(x), g.windows, *g.dilation, y.reshape(g.y), where, threads.team(g.work * WORK)
         )
     y = deliver(y, overlapping)
-    return y if indices is None else (y, indices)
+    return y if indices is None else (y, indices.astype(np.int64, copy=False))
 
 
 def max_pool2d_backward(
@@ -138,13 +139,24 @@ def max_pool2d_backward(
     array([[0., 1.],
            [1., 0.]])
     """
-    if ties not in ("first", "all"):
-        raise ValueError(f"ties must be 'first' or 'all', got {ties!r}")
     dy, x = real_arrays(("dy", "x"), (dy, x))
     g = geometry.pool(_batch(x).shape, kernel_size, stride, padding, dilation, ceil_mode, False)
+    if indices is None:
+        return maximum_backward(dy, x, g, ties)
+    _check_ties(ties)
     geometry.check_gradient("dy", dy.shape, _unbatched(g.y, x))
-    if indices is not None:
-        return _scatter(dy.reshape(g.y), indices, g.x, add=True).reshape(x.shape)
+    return _scatter(dy, indices, g.x, add=True).reshape(x.shape)
+
+
+def _check_ties(ties: Any) -> None:
+    if ties not in ("first", "all"):
+        raise ValueError(f"ties must be 'first' or 'all', got {ties!r}")
+
+
+def maximum_backward(dy: Real, x: Real, g: geometry.Pool, ties: str) -> Real:
+    """Gradient of the maxima over the windows of g."""
+    _check_ties(ties)
+    geometry.check_gradient("dy", dy.shape, _unbatched(g.y, x))
     dx = np.empty(x.shape, x.dtype)
     if g.work:
         kernels.modules["pool", x.dtype].max_backward(
@@ -159,26 +171,64 @@ def max_pool2d_backward(
     return dx
 
 
-def _scatter(values: Real, indices: Any, shape: tuple[int, int, int, int], *, add: bool) -> Real:
-    """Values (N, OH, OW, C) put at their indices into images of `shape`, zeros elsewhere."""
-    indices = np.asarray(indices)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"indices must be integers, got dtype {indices.dtype}")
-    if indices.size != values.size or indices.shape[-3:] != values.shape[1:]:
-        raise ValueError(f"indices has shape {indices.shape}; the values have shape {values.shape}")
+def max_unpool2d(x: Any, indices: Any, output_shape: Any) -> Real:
+    """Undo `max_pool2d` as far as can be: every value goes back where it was found, zeros elsewhere.
+
+    Parameters
+    ----------
+    x : array_like, (N, OH, OW, C) or (OH, OW, C)
+        Maxima.
+    indices : array_like of int, the shape of x
+        As returned by ``max_pool2d(..., return_indices=True)``.  Of several values for one place the last stays.
+    output_shape : tuple of int
+        Shape of the images they came from, (N, H, W, C) or (H, W, C).
+
+    Returns
+    -------
+    ndarray of shape `output_shape`
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not fit together and indices out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> x = np.array([[1.0, 4.0], [3.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> y, indices = cyconv.max_pool2d(x, 2, return_indices=True)
+    >>> cyconv.max_unpool2d(y, indices, x.shape)[0, :, :, 0]
+    array([[0., 4.],
+           [0., 0.]])
+    """
+    (x,) = real_arrays(("x",), (x,))
+    shape = geometry.shape4(output_shape, "output_shape")
+    if len(shape) != x.ndim or shape[-1] != x.shape[-1] or (x.ndim == 4 and shape[0] != x.shape[0]):
+        raise ValueError(f"output_shape {shape} and x {x.shape} must have the same images and channels")
+    geometry.check_size("the result", shape)
+    return _scatter(x, indices, (1, *shape)[-4:], add=False).reshape(shape)
+
+
+def _scatter(values: Real, indices: Any, shape: tuple[int, ...], *, add: bool) -> Real:
+    """Values put at their indices into images of `shape` (N, H, W, C), zeros elsewhere."""
+    if isinstance(indices, np.ma.MaskedArray):
+        raise TypeError("indices is a masked array; fill it first")
+    where = np.asarray(indices)
+    if where.dtype.kind not in "iu":
+        raise TypeError(f"indices must be integers, got dtype {where.dtype}")
+    if where.shape != values.shape:
+        raise ValueError(f"indices has shape {where.shape}; the values have shape {values.shape}")
     N, H, W, C = shape
-    if indices.size and not (indices.min() >= 0 and indices.max() < H * W):
+    if where.size and not (where.min() >= 0 and where.max() < H * W):
         raise ValueError(f"indices must be at least 0 and less than H * W = {H * W}")
-    plane = np.zeros((N, H * W, C), values.dtype)
+    planes = np.zeros((N, H * W, C), values.dtype)
     if values.size:
+        # A private copy: nobody can change it between the check and the kernel.
+        where = np.array(where, np.intp, order="C").reshape(N, -1, C)
         kernels.modules["pool", values.dtype].scatter(
-            values.reshape(N, -1, C),
-            np.require(indices, np.intp, ["C", "A"]).reshape(N, -1, C),
-            add,
-            plane,
-            min(N, threads.team(values.size * WORK)),
+            values.reshape(N, -1, C), where, add, planes, min(N, threads.team(values.size * WORK))
         )
-    return plane.reshape(shape)
+    return planes
 
 
 def avg_pool2d(
@@ -222,23 +272,23 @@ def avg_pool2d(
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
     """
-    (x,) = arrays = real_arrays(("x",), (x,))
-    batch = _batch(x)
-    g = geometry.pool(batch.shape, kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
-    y, overlapping = output(out, _unbatched(g.y, x), x.dtype, arrays)
-    _average(batch, g, _divisor(divisor_override), y)
-    return deliver(y, overlapping)
+    (x,) = real_arrays(("x",), (x,))
+    g = geometry.pool(_batch(x).shape, kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
+    return average(x, g, _divisor(divisor_override), out)
 
 
 def _divisor(override: Any) -> int:
     return 0 if override is None else geometry.integer(override, "divisor_override", 1)
 
 
-def _average(x: Real, g: geometry.Pool, divisor: int, y: Real) -> None:
+def average(x: Real, g: geometry.Pool, divisor: int, out: Any) -> Real:
+    """Sums over the windows of g, divided by `divisor` or, if that is 0, by what the windows hold."""
+    y, overlapping = output(out, _unbatched(g.y, x), x.dtype, (x,))
     if g.work:
         kernels.modules["pool", x.dtype].avg_forward(
-            x, g.windows, *g.dilation, divisor, y.reshape(g.y), threads.team(g.work * WORK)
+            _batch(x), g.windows, *g.dilation, divisor, y.reshape(g.y), threads.team(g.work * WORK)
         )
+    return deliver(y, overlapping)
 
 
 def avg_pool2d_backward(
@@ -283,11 +333,15 @@ def avg_pool2d_backward(
     (dy,) = real_arrays(("dy",), (dy,))
     shape = geometry.shape4(input_shape, "input_shape")
     batched = shape if len(shape) == 4 else (1, *shape)
-    g = geometry.pool(batched, kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
-    return _average_backward(dy, g, shape, _divisor(divisor_override))
+    try:
+        g = geometry.pool(batched, kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
+    except ValueError as error:
+        raise renamed(error, x="input_shape") from None
+    return average_backward(dy, g, shape, _divisor(divisor_override))
 
 
-def _average_backward(dy: Real, g: geometry.Pool, shape: tuple[int, ...], divisor: int) -> Real:
+def average_backward(dy: Real, g: geometry.Pool, shape: tuple[int, ...], divisor: int) -> Real:
+    """Gradient of the averages over the windows of g, with respect to an input of `shape`."""
     geometry.check_gradient("dy", dy.shape, g.y if len(shape) == 4 else g.y[1:])
     geometry.check_size("the gradient", shape)
     dx = np.empty(shape, dy.dtype)
