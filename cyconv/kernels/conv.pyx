@@ -3,7 +3,7 @@
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 
-from cyconv.kernels.correlate cimport Work, pixel_block, run_task, work_bytes
+from cyconv.kernels.correlate cimport Work, pixel_block, run_task, set_forward, set_gradient, work_bytes
 from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, plan_outer, run_outer
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
@@ -19,7 +19,7 @@ def describe():
 cdef void share_out(Work* k, int threads) noexcept nogil:
     """Cut the work into tasks of equal size, at least a few per thread; weights are read once per block of pixels."""
     cdef Py_ssize_t block = pixel_block(&k.source), panels = panels_of(k.target.K)*k.target.groups, blocks
-    k.pixels = k.source.h.count*k.source.w.count*k.pixels
+    k.pixels = k.source.h.count*k.source.w.count*k.images
     blocks = max(1, (k.pixels + block - 1) // block)
     k.parts = 1
     if threads > 1:
@@ -31,13 +31,12 @@ cdef void share_out(Work* k, int threads) noexcept nogil:
     k.block = max(2*MR, (block + 2*MR - 1) // (2*MR)*(2*MR))
 
 
-cdef int run(Work* k, Py_ssize_t images, int threads) except -1:
+cdef int run(Work* k, int threads) except -1:
     """All tasks of one set of windows."""
     cdef size_t size
     cdef Py_ssize_t index, tasks
     cdef char* scratch
     cdef void* block
-    k.pixels = images
     share_out(k, threads)
     if k.pixels == 0:
         return 0
@@ -67,17 +66,11 @@ def forward(
     x (N, H, W, C), w (R, S, C // groups, K), b (K,) or None, y (N, OH, OW, K); nothing is empty.
     """
     cdef Work k
-    cdef Py_ssize_t C = x.shape[3], K = y.shape[3]
-    k.source.x, k.source.C, k.C = &x[0, 0, 0, 0], C, C // groups
+    set_forward(&k, x, w, b, y, groups, relu)
     k.source.h = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
     k.source.w = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
     plan_segments(&k.source, groups == 1, 0)
-    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], k.C*K
-    k.weights.row, k.weights.column, k.weights.group = K, 1, K // groups
-    k.target.y, k.target.H, k.target.W = &y[0, 0, 0, 0], y.shape[1], y.shape[2]
-    k.target.K, k.target.groups, k.target.relu = K // groups, groups, relu
-    k.target.bias = NULL if b is None else &b[0]
-    run(&k, x.shape[0], threads)
+    run(&k, threads)
 
 
 def input_grad(
@@ -91,13 +84,8 @@ def input_grad(
     transposed convolution.  One set of windows for each of stride_h * stride_w phases.
     """
     cdef Work k
-    cdef Py_ssize_t C = dx.shape[3], K = dy.shape[3], a, c
-    k.source.x, k.source.C, k.C = &dy[0, 0, 0, 0], K, K // groups
-    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], w.shape[2]*K
-    k.weights.row, k.weights.column, k.weights.group = 1, K, K // groups
-    k.target.y, k.target.H, k.target.W = &dx[0, 0, 0, 0], dx.shape[1], dx.shape[2]
-    k.target.K, k.target.groups, k.target.relu = C // groups, groups, relu
-    k.target.bias = NULL if b is None else &b[0]
+    cdef Py_ssize_t a, c
+    set_gradient(&k, dy, w, b, dx, groups, relu)
     for a in range(min(stride_h, dx.shape[1])):
         k.source.h = gradient_axis(
             dy.shape[1], dx.shape[1], w.shape[0], stride_h, pad_h, dilation_h, (a + pad_h) % stride_h
@@ -107,7 +95,7 @@ def input_grad(
                 dy.shape[2], dx.shape[2], w.shape[1], stride_w, pad_w, dilation_w, (c + pad_w) % stride_w
             )
             plan_segments(&k.source, groups == 1, 0)
-            run(&k, dy.shape[0], threads)
+            run(&k, threads)
 
 
 def weight_grad(
@@ -115,7 +103,7 @@ def weight_grad(
     double[::1] db, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, int threads,
 ):
-    """dw[r, s, c, k] = sum_{n, i, j} x[n, i*stride + r*dilation - pad, ..., c] * dy[n, i, j, k];  db[k] = sum dy[..., k].
+    """dw[r, s, c, k] = sum_{n, i, j} x[n, i*stride + r*dilation - pad, ..., c] * dy[n, i, j, k],  db[k] = sum dy.
 
     dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, C // groups, K), db (K,) float64 or None; nothing is empty.
     """

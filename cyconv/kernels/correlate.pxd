@@ -45,10 +45,47 @@ cdef struct Work:
     Source source
     Weights weights
     Target target
+    Py_ssize_t images
     Py_ssize_t C            # channels of a group of the source
     Py_ssize_t pixels       # output pixels of the batch
     Py_ssize_t block        # output pixels of a task, a multiple of 2*MR
     Py_ssize_t parts        # ranges of panels the panels are shared out over
+
+
+cdef inline void set_forward(
+    Work* k, const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] y,
+    Py_ssize_t groups, bint relu,
+) noexcept:
+    """Everything but the axes, for y = conv(x, w)."""
+    cdef Py_ssize_t K = y.shape[3]
+    k.images = x.shape[0]
+    k.source.x, k.source.C, k.C = &x[0, 0, 0, 0], x.shape[3], x.shape[3] // groups
+    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], k.C*K
+    k.weights.row, k.weights.column, k.weights.group = K, 1, K // groups
+    set_target(k, b, y, groups, relu)
+
+
+cdef inline void set_gradient(
+    Work* k, const real[:, :, :, ::1] dy, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] dx,
+    Py_ssize_t groups, bint relu,
+) noexcept:
+    """Everything but the axes, for the dx of conv(x, w): the weights are read transposed, the taps backwards."""
+    cdef Py_ssize_t K = dy.shape[3]
+    k.images = dy.shape[0]
+    k.source.x, k.source.C, k.C = &dy[0, 0, 0, 0], K, K // groups
+    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], w.shape[2]*K
+    k.weights.row, k.weights.column, k.weights.group = 1, K, K // groups
+    set_target(k, b, dx, groups, relu)
+
+
+cdef inline void set_target(
+    Work* k, const real[::1] b, real[:, :, :, ::1] y, Py_ssize_t groups, bint relu
+) noexcept:
+    k.target.y, k.target.H, k.target.W = &y[0, 0, 0, 0], y.shape[1], y.shape[2]
+    k.target.K, k.target.groups, k.target.relu = y.shape[3] // groups, groups, relu
+    k.target.bias = NULL
+    if b is not None:
+        k.target.bias = &b[0]
 
 
 cdef inline Py_ssize_t pixel_block(const Source* s) noexcept nogil:

@@ -100,18 +100,18 @@ cdef inline void add_pixels(
 
 
 cdef inline void outer_rows(
-    const Outer* k, const real** at, Py_ssize_t low, Py_ssize_t high, Py_ssize_t pixels, int nv, const real* panel,
-    real* dw_t, Py_ssize_t group, Finish* f,
+    const real** at, Py_ssize_t low, Py_ssize_t high, Py_ssize_t readable, Py_ssize_t pixels, int nv,
+    const real* panel, real* target, Py_ssize_t pitch, Finish* f,
 ) noexcept nogil:
-    """Rows low <= row < high of one run of the window: `dw_t` is where its row 0 of group 0 goes."""
+    """target[row, :] (+)= sum_i at[i][row] * panel[i, :] for low <= row < high; at[i] has `readable` >= 2*MR numbers."""
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
     cdef int rows = tile_rows(nv)
     f.out = out
     while row < high:
-        start = max(0, min(row, k.source.readable - rows))
+        start = max(0, min(row, readable - rows))
         for i in range(rows):
-            out[i] = dw_t + (start + i)*k.K*k.groups
+            out[i] = target + (start + i)*pitch
         f.lo, f.hi = <int>(row - start), <int>min(rows, high - start)
         if nv == 1:
             tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, f)
@@ -164,8 +164,8 @@ cdef inline void run_outer(const Outer* k, Py_ssize_t index, char* scratch) noex
                 low = max(unit % per_run*UNIT, group*C)
                 high = min(unit % per_run*UNIT + UNIT, s.length if s.by_row else (group + 1)*C)
                 outer_rows(
-                    k, at + t*KC, low, high, pixels, nv, packed,
-                    dw + (t*(s.length if s.by_row else C) - group*C)*k.K*k.groups, group, &f,
+                    at + t*KC, low, high, s.readable, pixels, nv, packed,
+                    dw + (t*(s.length if s.by_row else C) - group*C)*k.K*k.groups, k.K*k.groups, &f,
                 )
 
 

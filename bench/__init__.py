@@ -1,0 +1,1 @@
+"""The benchmark of cyconv: ``python -m bench --help``."""

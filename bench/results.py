@@ -1,0 +1,104 @@
+"""A run as JSON: what was asked, on which machine, against whom, and the rows that came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from bench.peers import OURS, Contender
+
+
+class UsageError(Exception):
+    """A mistake of the user's: one line on standard error and exit status 2."""
+
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Run:
+    command: str
+    arguments: dict[str, Any]
+    date: str
+    machine: dict[str, Any]
+    contenders: dict[str, dict[str, str]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, dict[str, float]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @classmethod
+    def start(cls, command: str, arguments: dict[str, Any]) -> Run:
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(command, arguments, date, machine.describe() | {"ticks": machine.ticks()})
+
+    def meet(self, contenders: Iterable[Contender], missing: dict[str, str]) -> None:
+        """Remember who took part and who was not here."""
+        for contender in contenders:
+            self.contenders[contender.key] = {
+                "name": contender.name,
+                "version": contender.version,
+                "layout": contender.layout,
+            }
+        self.missing |= missing
+
+    def name(self, key: str) -> str:
+        return self.contenders[key]["name"]
+
+    def limit(self, dtype: str, threads: int) -> dict[str, float]:
+        """The machine's limits for this dtype and thread count, measured when first asked for."""
+        key = f"{dtype} {threads}"
+        if key not in self.limits:
+            self.limits[key] = machine.limits(dtype, threads)
+        return self.limits[key]
+
+    def where(self) -> str:
+        """The machine in one line."""
+        facts = self.machine
+        caches = f" ({facts['caches']})" if "caches" in facts else ""
+        governor = f", governor {facts['governor']}" if "governor" in facts else ""
+        cores = f"{facts['cores']} cores" if facts["cores"] > 1 else "1 core"
+        return (
+            f"{facts['cpu']}, {cores}{caches}{governor}; cyconv {facts['cyconv']} "
+            f"({facts['isa']}), NumPy {facts['numpy']}, Python {facts['python']}; {self.date[:10]}"
+        )
+
+    def who(self) -> list[str]:
+        """Who took part, in which layout; who was not installed; how much time others took."""
+        lines = [f"{facts['name']} {facts['version']}: {facts['layout']}" for facts in self.contenders.values()]
+        if lines:
+            lines.append("each is given its own layout; conversions are not timed")
+        if self.missing:
+            lines.append("not here: " + ", ".join(f"{key} ({why})" for key, why in self.missing.items()))
+        if self.machine.get("load", 0) > 0.25 * self.machine["cores"]:
+            lines.append(f"this machine was busy: load average {self.machine['load']:.1f} before the start")
+        if self.machine.get("stolen", 0) > 0.01:
+            lines.append(f"other virtual machines took {self.machine['stolen']:.0%} of the time")
+        return lines
+
+    def wrong(self) -> bool:
+        """Whether cyconv gave a wrong result anywhere."""
+        notes = [row.get("notes", {}) for row in self.rows]
+        return any(key.startswith(OURS) and note.startswith("wrong") for row in notes for key, note in row.items())
+
+    def finish(self) -> None:
+        """Note how much of the time the hypervisor gave to others, where it says so."""
+        self.machine["stolen"] = machine.stolen_share(self.machine.pop("ticks"))
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        try:
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as failure:
+            raise UsageError(f"{path}: {failure.strerror}") from None
+        except (ValueError, TypeError):
+            raise UsageError(f"{path}: not a result of this benchmark") from None

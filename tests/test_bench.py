@@ -1,0 +1,147 @@
+"""The benchmark itself: its layers, its peers' results, its command line."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import cli, network
+from bench.peers import installed, notebook
+from bench.reference import reference
+from bench.suites import SUITES, Conv, Pool
+from bench.timing import alternate
+from bench.work import UnsupportedError, Work, error, tolerance
+
+LAYERS = [
+    Conv(2, 9, 7, 6, 8, 3, 3, 1, 1),
+    Conv(2, 9, 7, 6, 8, 3, 3, 2, 1),
+    Conv(3, 8, 8, 4, 8, 3, 3, 2, 1, groups=4),
+    Conv(2, 6, 6, 3, 5, 1, 1, 2),
+    Conv(10, 4, 4, 3, 8, 2, 2, 2, 2),
+    *(
+        Pool(2, 7, 7, 3, mode, 3, stride, padding)
+        for mode in ("max", "avg")
+        for stride, padding in ((2, 1), (1, 1), (2, 0))
+    ),
+]
+KEYS = ("cyconv", "cyconv-notebook", "torch-nhwc", "torch-nchw", "onnxruntime", "jax", "im2col", "windows", "loops")
+
+
+def test_the_networks_are_the_published_ones():
+    def total(suite):
+        layers = [layer for layer in SUITES[suite] if isinstance(layer, Conv)]
+        return sum(layer.count for layer in layers), sum(
+            layer.count * replace(layer, N=1).flops("forward") for layer in layers
+        )
+
+    assert total("resnet50") == (53, pytest.approx(8.17e9, rel=1e-3))
+    assert total("vgg16") == (13, pytest.approx(30.69e9, rel=1e-3))
+
+
+def test_the_loops_give_the_numbers_printed_in_the_notebook():
+    np.random.seed(1)  # noqa: NPY002, the notebook's generator
+    shapes = (10, 4, 4, 3), (2, 2, 3, 8), (1, 1, 1, 8)
+    A_prev, W, b = (np.random.randn(*shape) for shape in shapes)  # noqa: NPY002
+    Z, cache = notebook.conv_forward(A_prev, W, b, {"stride": 2, "pad": 2})
+    assert Z.mean() == pytest.approx(0.0489952035289, rel=1e-10)
+    dA, dW, db = notebook.conv_backward(Z, cache)
+    assert [dA.mean(), dW.mean(), db.mean()] == pytest.approx([1.45243777754, 1.72699145831, 7.83923256462], rel=1e-10)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("key", KEYS)
+def test_every_contender_gives_the_reference_result(key):
+    found, missing = installed((key,))
+    if missing:
+        pytest.skip(missing[key])
+    compared = 0
+    for layer in LAYERS:
+        for direction in layer.directions:
+            for dtype in ("float32", "float64"):
+                work = Work.of(layer, direction, dtype)
+                try:
+                    prepared = found[0].prepare(work)
+                except UnsupportedError:
+                    continue
+                part = work.first(prepared.images) if prepared.images else work
+                assert error(prepared.read(prepared.run()), reference(part)) <= tolerance(part), (layer, direction)
+                compared += 1
+    assert compared >= 10
+
+
+def test_a_wrong_result_is_seen():
+    work = Work.of(LAYERS[0])
+    (y,) = reference(work)
+    y[0, 0, 0, 0] += 0.01
+    assert error((y,), reference(work)) > tolerance(work)
+    y[0, 0, 0, 0] = np.nan
+    assert error((y,), reference(work)) == np.inf
+    assert error((y[:1],), reference(work)) == np.inf
+
+
+def test_turns_are_taken_until_everyone_has_enough_samples():
+    order = []
+    timings = alternate([lambda: order.append("a"), lambda: order.append("b")], budget=0.01, repeats=3)
+    assert all(timing.samples >= 3 and 0 < timing.best <= timing.median for timing in timings)
+    assert "ab" in "".join(order)
+    assert "ba" in "".join(order)[1:]
+
+
+def test_the_network_learns_the_same_on_the_loops():
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((4, 8, 8, 1)), np.array([0, 3, 3, 9])
+    parameters = network.initial_parameters(0, "float64")
+    import cyconv
+
+    ours, gradients = network.loss_and_gradients(cyconv, parameters, images, labels)
+    loops, expected = network.loss_and_gradients(notebook, parameters, images, labels)
+    assert ours == pytest.approx(loops, abs=1e-10)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "nonsense", "layers --suite nonsense", "layers --repeats 0", "layers --threads 0", "layers --threads 100000",
+        "layers --peers tensorflow", "layers --suite lenet -k nonsense", "layers --direction up", "layers --seconds -1",
+        "layers --json /no/such/place.json", "layers --picture x.gif", "compare /no/such.json /no/such.json", "readme",
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_status_2(arguments, capsys):
+    assert cli.main(arguments.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+
+
+def test_help_explains_every_command(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"python -m bench {command} " in text for command in cli.COMMANDS)
+
+
+def test_a_run_is_kept_and_compared(tmp_path, capsys):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    asked = "layers --suite lenet -k 5x5x16 --direction forward --peers im2col --seconds 0.01"
+    assert cli.main([*asked.split(), "--json", str(old)]) == 0
+    assert "5x5x16->120 5x5" in capsys.readouterr().out
+    run = json.loads(old.read_text())
+    run["rows"][0]["timings"]["cyconv"]["best"] *= 2
+    new.write_text(json.dumps(run))
+    assert cli.main(["compare", str(old), str(old)]) == 0
+    assert cli.main(["compare", str(old), str(new)]) == 1
+
+
+def test_interrupted_work_is_shown(monkeypatch, capsys):
+    from bench import layers
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layers, "contest", interrupted)
+    assert cli.main("layers --suite lenet --peers none".split()) == 130
+    assert "interrupted" in capsys.readouterr().out
