@@ -1,7 +1,7 @@
 """Build the compiled kernels: one source per algorithm, one extension module per (source, dtype, ISA).
 
 Everything else about the package is in pyproject.toml.  CYCONV_OPENMP=0 builds without OpenMP, CYCONV_DEBUG=1 with
-bounds checks.
+bounds checks, symbols and the address and undefined behaviour sanitizers (CONTRIBUTING.md).
 """
 
 import os
@@ -14,7 +14,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-KERNELS = ["conv", "depthwise", "pool"]
+KERNELS = ["conv", "depthwise", "pool", "winograd"]
 REAL_BITS = {"f32": 32, "f64": 64}
 if platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix":
     ISAS = {
@@ -27,6 +27,7 @@ else:
     ISAS = {"native": []}
 
 DEBUG = os.environ.get("CYCONV_DEBUG") == "1"
+BUILD = "build/debug" if DEBUG else "build/cython"  # Cython would take a file of other directives for a fresh one
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -39,7 +40,10 @@ HEADERS = sorted(str(path) for path in Path("cyconv/kernels").glob("*.[hp]*") if
 
 # No -ffast-math and none of its parts that reassociate: GCC 12 then switches the process to flush-to-zero.
 # No loop unrolling: GCC would unroll the tile and spill its accumulators (60 instead of 95 % of the FMA limit).
-UNIX_FLAGS = ["-O3", "-g0", "-fno-unroll-loops", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+UNIX_FLAGS = ["-O3", "-fno-unroll-loops", "--param=max-completely-peeled-insns=2000", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+UNIX_FLAGS += ["-O1", "-g", *SANITIZE] if DEBUG else ["-g0"]
+STRIP = ["-s"] if platform.system() == "Linux" else []
 # The tile must be inlined where its sizes are constants.
 INLINE = ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
 
@@ -49,7 +53,7 @@ def kernel(source: str, dtype: str = "", isa: str = "") -> Extension:
     set on what `cythonize` returns, and every module has a build directory of its own."""
     name = "_".join(filter(None, (source, dtype, isa)))
     extension = Extension(f"cyconv.kernels.{name}", [f"cyconv/kernels/{source}.pyx"], depends=HEADERS)
-    (extension,) = cythonize([extension], build_dir=f"build/cython/{name}", compiler_directives=DIRECTIVES, quiet=True)
+    (extension,) = cythonize([extension], build_dir=f"{BUILD}/{name}", compiler_directives=DIRECTIVES, quiet=True)
     extension.include_dirs = ["cyconv/kernels"]
     if dtype:
         extension.define_macros = [("REAL_BITS", str(REAL_BITS[dtype]))]
@@ -58,11 +62,7 @@ def kernel(source: str, dtype: str = "", isa: str = "") -> Extension:
 
 
 class BuildKernels(build_ext):
-    """Adds what depends on the compiler, and compiles modules side by side."""
-
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.parallel = self.parallel or os.cpu_count()
+    """Adds what depends on the compiler."""
 
     def build_extensions(self) -> None:
         unix = self.compiler.compiler_type != "msvc"
@@ -71,7 +71,7 @@ class BuildKernels(build_ext):
             openmp = []
         for extension in self.extensions:
             extension.extra_compile_args = [*(UNIX_FLAGS if unix else ["/O2"]), *extension.isa_flags, *openmp]
-            extension.extra_link_args = [*openmp, "-s"] if unix and platform.system() == "Linux" else openmp
+            extension.extra_link_args = [*openmp, *(SANITIZE if DEBUG else STRIP)] if unix else openmp
             if unix:
                 extension.define_macros = [*extension.define_macros, INLINE]
         super().build_extensions()
@@ -81,7 +81,7 @@ class BuildKernels(build_ext):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
-            command = [*self.compiler.compiler[:1], str(source), *flags, "-o", str(source.with_suffix(".exe"))]
+            command = [*self.compiler.compiler, str(source), *flags, "-o", str(source.with_suffix(".exe"))]
             if self.compiler.compiler_type == "msvc":
                 return True
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -91,4 +91,5 @@ setup(
     ext_modules=[kernel("cpu")]
     + [kernel(source, dtype, isa) for source in KERNELS for dtype in REAL_BITS for isa in ISAS],
     cmdclass={"build_ext": BuildKernels},
+    options={"build_ext": {"parallel": os.cpu_count()}},
 )

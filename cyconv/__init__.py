@@ -10,8 +10,10 @@ from cyconv.adaptive import (
     global_max_pool2d,
     global_max_pool2d_backward,
 )
+from cyconv.algorithm import get_algorithm, set_algorithm
 from cyconv.config import show_config
 from cyconv.conv import conv2d, conv2d_backward, conv2d_input_grad, conv2d_weight_grad
+from cyconv.conv_1d import conv1d, conv1d_backward, conv1d_input_grad, conv1d_weight_grad
 from cyconv.lp_pool import lp_pool2d, lp_pool2d_backward
 from cyconv.notebook import (
     conv_backward,
@@ -23,19 +25,11 @@ from cyconv.notebook import (
     pool_forward,
     zero_pad,
 )
-from cyconv.one_d import (
-    avg_pool1d,
-    avg_pool1d_backward,
-    conv1d,
-    conv1d_backward,
-    conv1d_input_grad,
-    conv1d_weight_grad,
-    max_pool1d,
-    max_pool1d_backward,
-)
-from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_unpool2d
+from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cyconv.pool_1d import avg_pool1d, avg_pool1d_backward, max_pool1d, max_pool1d_backward
 from cyconv.threads import get_num_threads, num_threads, set_num_threads
 from cyconv.transpose import conv_transpose2d, conv_transpose2d_backward
+from cyconv.unpool import max_unpool2d
 from cyconv.version import __version__
 
 __all__ = [
@@ -63,6 +57,7 @@ __all__ = [
     "conv_transpose2d_backward",
     "create_mask_from_window",
     "distribute_value",
+    "get_algorithm",
     "get_num_threads",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
@@ -78,6 +73,7 @@ __all__ = [
     "num_threads",
     "pool_backward",
     "pool_forward",
+    "set_algorithm",
     "set_num_threads",
     "show_config",
     "zero_pad",

@@ -1,21 +1,29 @@
 """Pooling to a given output size, down to one pixel, with gradients."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cyconv import geometry
 from cyconv.arrays import Real, real_arrays
+from cyconv.messages import renamed
 from cyconv.pool import average, average_backward, maximum, maximum_backward
 
 
-def _windows(shape: tuple[int, ...], output_size: Any) -> geometry.Pool:
-    batched = shape if len(shape) == 4 else (1, *shape)
-    return geometry.adaptive_pool(batched, geometry.pair(output_size, "output_size"))
+def _windows_of(dy: Real, shape: tuple[int, ...], name: str) -> geometry.Pool:
+    """The windows that gave a result of the shape of dy; `name` is the argument that gives the input's `shape`."""
+    _, OH, OW, _ = geometry.images(dy.shape, "dy")
+    try:
+        return geometry.adaptive_pool(shape, (OH, OW))
+    except ValueError as error:
+        raise renamed(error, x=name) from None
 
 
-def adaptive_avg_pool2d(x: Any, output_size: Any) -> Real:
+def adaptive_avg_pool2d(x: ArrayLike, output_size: int | tuple[int, int]) -> Real:
     """Means of windows that share an image out evenly.
 
     Parameters
@@ -42,10 +50,10 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Real:
            [5., 6.]])
     """
     (x,) = real_arrays(("x",), (x,))
-    return average(x, _windows(x.shape, output_size), 0, None)
+    return average(x, geometry.adaptive_pool(x.shape, geometry.pair(output_size, "output_size")), 0, None)
 
 
-def adaptive_avg_pool2d_backward(dy: Any, input_shape: Any) -> Real:
+def adaptive_avg_pool2d_backward(dy: ArrayLike, input_shape: Sequence[int]) -> Real:
     """Gradient of `adaptive_avg_pool2d` with respect to x.
 
     Parameters
@@ -53,7 +61,7 @@ def adaptive_avg_pool2d_backward(dy: Any, input_shape: Any) -> Real:
     dy : array_like, (N, OH, OW, C) or (OH, OW, C)
         Gradient of the result; its shape says what output_size was.
     input_shape : tuple of int
-        Shape of x.
+        Shape of x, (N, H, W, C) or (H, W, C).
 
     Returns
     -------
@@ -72,12 +80,24 @@ def adaptive_avg_pool2d_backward(dy: Any, input_shape: Any) -> Real:
            [0.25, 0.25]])
     """
     (dy,) = real_arrays(("dy",), (dy,))
-    shape = geometry.shape4(input_shape, "input_shape")
-    return average_backward(dy, _windows(shape, dy.shape[-3:-1]), shape, 0)
+    shape = geometry.shape(input_shape, "input_shape")
+    return average_backward(dy, _windows_of(dy, shape, "input_shape"), shape, 0)
+
+
+@overload
+def adaptive_max_pool2d(
+    x: ArrayLike, output_size: int | tuple[int, int], *, return_indices: Literal[False] = ...
+) -> Real: ...
+
+
+@overload
+def adaptive_max_pool2d(
+    x: ArrayLike, output_size: int | tuple[int, int], *, return_indices: Literal[True]
+) -> tuple[Real, NDArray[np.int64]]: ...
 
 
 def adaptive_max_pool2d(
-    x: Any, output_size: Any, *, return_indices: bool = False
+    x: ArrayLike, output_size: int | tuple[int, int], *, return_indices: bool = False
 ) -> Real | tuple[Real, NDArray[np.int64]]:
     """Maxima of windows that share an image out evenly.
 
@@ -106,17 +126,21 @@ def adaptive_max_pool2d(
            [7., 8.]])
     """
     (x,) = real_arrays(("x",), (x,))
-    return maximum(x, _windows(x.shape, output_size), None, return_indices)
+    g = geometry.adaptive_pool(x.shape, geometry.pair(output_size, "output_size"))
+    if not return_indices:
+        return maximum(x, g, None, None)
+    indices = np.empty(g.y if x.ndim == 4 else g.y[1:], np.intp)
+    return maximum(x, g, None, indices), indices.astype(np.int64, copy=False)
 
 
-def adaptive_max_pool2d_backward(dy: Any, x: Any, *, ties: str = "first") -> Real:
+def adaptive_max_pool2d_backward(dy: ArrayLike, x: ArrayLike, *, ties: Literal["first", "all"] = "first") -> Real:
     """Gradient of `adaptive_max_pool2d` with respect to x.
 
     Parameters
     ----------
     dy : array_like, (N, OH, OW, C) or (OH, OW, C)
         Gradient of the result; its shape says what output_size was.
-    x : array_like
+    x : array_like, (N, H, W, C) or (H, W, C)
         Input of the pooling.
     ties : "first" or "all"
         As in `max_pool2d_backward`.
@@ -139,16 +163,16 @@ def adaptive_max_pool2d_backward(dy: Any, x: Any, *, ties: str = "first") -> Rea
            [0., 1.]])
     """
     dy, x = real_arrays(("dy", "x"), (dy, x))
-    return maximum_backward(dy, x, _windows(x.shape, dy.shape[-3:-1]), ties)
+    return maximum_backward(dy, x, _windows_of(dy, x.shape, "x"), ties)
 
 
-def global_avg_pool2d(x: Any) -> Real:
-    """Mean of every channel of an image: `adaptive_avg_pool2d` to (1, 1).
+def global_avg_pool2d(x: ArrayLike) -> Real:
+    """Mean of every channel of an image: `adaptive_avg_pool2d` to one pixel.
 
     Parameters
     ----------
     x : array_like, (N, H, W, C) or (H, W, C)
-        Images, channels last.
+        Images, channels last; dtypes as in `conv2d`.
 
     Returns
     -------
@@ -157,7 +181,7 @@ def global_avg_pool2d(x: Any) -> Real:
     Raises
     ------
     ValueError, TypeError
-        As `adaptive_avg_pool2d`.
+        For shapes and dtypes that are not accepted.
 
     Examples
     --------
@@ -168,8 +192,25 @@ def global_avg_pool2d(x: Any) -> Real:
     return adaptive_avg_pool2d(x, 1)
 
 
-def global_avg_pool2d_backward(dy: Any, input_shape: Any) -> Real:
-    """Gradient of `global_avg_pool2d`: `adaptive_avg_pool2d_backward` of a dy (N, 1, 1, C).
+def global_avg_pool2d_backward(dy: ArrayLike, input_shape: Sequence[int]) -> Real:
+    """Gradient of `global_avg_pool2d` with respect to x.
+
+    Parameters
+    ----------
+    dy : array_like, (N, 1, 1, C) or (1, 1, C)
+        Gradient of the result.
+    input_shape : tuple of int
+        Shape of x, (N, H, W, C) or (H, W, C).
+
+    Returns
+    -------
+    ndarray of shape `input_shape`
+        Each pixel has dy / (H * W).
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `global_avg_pool2d`, and if dy does not have the shape of the result.
 
     Examples
     --------
@@ -180,30 +221,30 @@ def global_avg_pool2d_backward(dy: Any, input_shape: Any) -> Real:
     return adaptive_avg_pool2d_backward(_one_pixel(dy), input_shape)
 
 
-def _one_pixel(dy: Any) -> Real:
+def _one_pixel(dy: ArrayLike) -> Real:
     (dy,) = real_arrays(("dy",), (dy,))
     if dy.shape[-3:-1] != (1, 1):
-        raise ValueError(f"dy must have shape (N, 1, 1, C), or (1, 1, C) for one image, got {dy.shape}")
-    result: Real = dy
-    return result
+        raise ValueError(f"`dy` must have shape (N, 1, 1, C), or (1, 1, C) for one image, got {dy.shape}")
+    return dy
 
 
-def global_max_pool2d(x: Any) -> Real:
-    """Maximum of every channel of an image: `adaptive_max_pool2d` to (1, 1).
+def global_max_pool2d(x: ArrayLike) -> Real:
+    """Maximum of every channel of an image: `adaptive_max_pool2d` to one pixel.
 
     Parameters
     ----------
     x : array_like, (N, H, W, C) or (H, W, C)
-        Images, channels last.
+        Images, channels last; dtypes as in `conv2d`.
 
     Returns
     -------
     ndarray, (N, 1, 1, C), or (1, 1, C) for one image
+        NaN where the channel holds one, as `numpy.max`.
 
     Raises
     ------
     ValueError, TypeError
-        As `adaptive_avg_pool2d`.
+        For shapes and dtypes that are not accepted.
 
     Examples
     --------
@@ -211,13 +252,29 @@ def global_max_pool2d(x: Any) -> Real:
     >>> cyconv.global_max_pool2d(np.arange(4.0).reshape(1, 2, 2, 1))
     array([[[[3.]]]])
     """
-    y = adaptive_max_pool2d(x, 1)
-    assert not isinstance(y, tuple)
-    return y
+    return adaptive_max_pool2d(x, 1)
 
 
-def global_max_pool2d_backward(dy: Any, x: Any, *, ties: str = "first") -> Real:
-    """Gradient of `global_max_pool2d`: `adaptive_max_pool2d_backward` of a dy (N, 1, 1, C).
+def global_max_pool2d_backward(dy: ArrayLike, x: ArrayLike, *, ties: Literal["first", "all"] = "first") -> Real:
+    """Gradient of `global_max_pool2d` with respect to x.
+
+    Parameters
+    ----------
+    dy : array_like, (N, 1, 1, C) or (1, 1, C)
+        Gradient of the result.
+    x : array_like, (N, H, W, C) or (H, W, C)
+        Input of the pooling.
+    ties : "first" or "all"
+        Which of several equal maxima gets the gradient.
+
+    Returns
+    -------
+    ndarray of the shape of x
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `global_max_pool2d`, and if dy does not have the shape of the result.
 
     Examples
     --------

@@ -4,28 +4,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import NDArray
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 
-Real = NDArray[Any]
+Real = NDArray[np.floating[Any]]
 
 
-def _as_array(value: Any, name: str) -> NDArray[Any]:
+def as_array(value: Any, name: str) -> NDArray[Any]:
     """Whatever NumPy makes an array of, if its numbers are real."""
     if value is None:
-        raise TypeError(f"{name} must be an array, got None")
+        raise TypeError(f"`{name}` must be an array, got None")
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill it first, for example with {name}.filled(0)")
+        raise TypeError(f"`{name}` is a masked array; fill it first, for example with `{name}`.filled(0)")
     if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
         value = np.from_dlpack(value)
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise TypeError(f"{name} must be an array of real numbers: {error}") from None
+        raise TypeError(f"`{name}` must be an array of real numbers: {error}") from None
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed are float16, float32, float64, integers and bool")
+        raise TypeError(f"`{name}` has dtype {array.dtype}; allowed are float16, float32, float64, integers and bool")
     return array
 
 
@@ -35,51 +36,40 @@ def _common_dtype(arrays: Sequence[NDArray[Any]]) -> np.dtype[Any]:
     return FLOAT32 if common.kind == "f" and common.itemsize <= 4 else FLOAT64
 
 
-def real_arrays(names: Sequence[str], values: Sequence[Any]) -> Sequence[Any]:
-    """The values as aligned arrays in C order and in their common dtype, float32 or float64; copied only if they must.
-
-    A value that is None stays None if its name ends in "?".
-    """
+def real_arrays(names: Sequence[str], values: Sequence[Any]) -> Sequence[Real]:
+    """The values as aligned arrays in C order and in their common dtype, float32 or float64; copied only if need be."""
     dtype = getattr(values[0], "dtype", None)
-    if dtype is FLOAT32 or dtype is FLOAT64:
+    if dtype is FLOAT64 or dtype is FLOAT32:
         for value in values:
-            if value is None or type(value) is not np.ndarray or value.dtype is not dtype:
-                break
-            flags = value.flags
-            if not (flags.c_contiguous and flags.aligned):
-                break
+            # carray: C order, aligned and writeable in one look-up.  What is merely read-only is not copied below.
+            if type(value) is ndarray and value.dtype is dtype and value.flags.carray:
+                continue
+            break
         else:
             return values
-    given: list[Real | None] = [
-        None if value is None and name.endswith("?") else _as_array(value, name.rstrip("?"))
-        for name, value in zip(names, values, strict=True)
-    ]
-    dtype = _common_dtype([array for array in given if array is not None])
-    return [None if array is None else np.require(array, dtype, ["C", "A"]) for array in given]
+    arrays = [as_array(value, name) for name, value in zip(names, values, strict=True)]
+    dtype = _common_dtype(arrays)
+    return [np.require(array, dtype, ["C", "A"]) for array in arrays]
 
 
-def output(
-    out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Real | None]
-) -> tuple[Real, Real | None]:
-    """(the array to compute into, `out` if the result has to be copied there because it overlaps an input)."""
-    if out is None:
-        return np.empty(shape, dtype), None
+def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Real]) -> Real:
+    """`out` if a kernel can write there, a new array if it overlaps an input: `deliver` then copies the result."""
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+        raise TypeError(f"`out` must be a NumPy array, got {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
-        raise TypeError(f"out has dtype {out.dtype}; the result has dtype {dtype}")
+        raise TypeError(f"`out` has dtype {out.dtype}; the result has dtype {dtype}")
     if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}; the result has shape {shape}")
+        raise ValueError(f"`out` has shape {out.shape}; the result has shape {shape}")
     if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
-        raise ValueError("out must be an aligned, writeable array in C order")
-    if any(array is not None and np.may_share_memory(out, array) for array in inputs):
-        return np.empty(shape, dtype), out
-    return out, None
+        raise ValueError("`out` must be an aligned, writeable array in C order")
+    if any(np.may_share_memory(out, array) for array in inputs):
+        return np.empty(shape, dtype)
+    return out
 
 
 def deliver(result: Real, out: Real | None) -> Real:
     """The result, copied to `out` if that is where it belongs."""
-    if out is None:
+    if out is None or out is result:
         return result
     out[...] = result
     return out

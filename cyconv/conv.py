@@ -1,51 +1,51 @@
-"""Convolution and transposed convolution on NHWC arrays, with their gradients."""
+"""Convolution on NHWC arrays, with its gradients."""
 
-import os
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cyconv import geometry, kernels, threads
+from cyconv.algorithm import check_algorithm, kernel_for
 from cyconv.arrays import Real, deliver, output, real_arrays
+from cyconv.geometry import Padding
 from cyconv.messages import renamed
 
-ALGORITHMS = ("auto", "direct")
 ACTIVATIONS = (None, "relu")
 
 
 def check_names(algorithm: Any, activation: Any = None) -> None:
     """Refuse what is no algorithm or no activation."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
+    check_algorithm(algorithm)
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be None or 'relu', got {activation!r}")
+        raise ValueError(f"`activation` must be None or 'relu', got {activation!r}")
 
 
-if os.environ.get("CYCONV_ALGORITHM", "auto") not in ALGORITHMS:
-    raise ValueError(f"CYCONV_ALGORITHM must be one of {', '.join(ALGORITHMS)}, got {os.environ['CYCONV_ALGORITHM']!r}")
-
-
-def bias_vector(b: Real | None, K: int) -> Real | None:
+def bias_vector(b: Real, K: int) -> Real:
     """A bias as the kernels take it."""
-    if b is None or b.shape == (K,):
-        return b
-    if b.shape == (1, 1, 1, K):
-        return b.reshape(K)
-    raise ValueError(f"b must have shape ({K},) or (1, 1, 1, {K}), one number an output channel; got {b.shape}")
+    shape = b.shape
+    if shape == (1, 1, 1, K):
+        return b.ravel()
+    if shape != (K,):
+        raise ValueError(f"`b` must have shape ({K},) or (1, 1, 1, {K}), as many as output channels; got {shape}")
+    return b
 
 
 def conv2d(
-    x: Any,
-    w: Any,
-    b: Any = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
-    activation: str | None = None,
+    stride: int | tuple[int, int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    activation: Literal["relu"] | None = None,
     algorithm: str = "auto",
-    out: Any = None,
+    out: Real | None = None,
 ) -> Real:
     """Convolve images with filters (cross-correlation, as in every neural network library).
 
@@ -69,8 +69,9 @@ def conv2d(
         Output channel k sees the input channels of its group only; must divide C and K.
     activation : None or "relu"
         Applied to y before it leaves the registers.
-    algorithm : "auto" or "direct"
-        How to compute it.
+    algorithm : "auto", "direct" or "winograd"
+        How to compute it.  "auto" takes Winograd's algorithm for large convolutions with 3 by 3 filters, stride 1,
+        dilation 1 and one group where it is faster (`set_algorithm`); its rounding errors are a few times as large.
     out : ndarray, optional
         Where to put y: of the right shape and dtype, in C order.  May overlap the inputs.
 
@@ -90,6 +91,8 @@ def conv2d(
     -----
     Direct convolution as an implicit matrix product, after Zhang, Franchetti and Low, "High performance zero-memory
     overhead direct convolutions", 2018, with the pointer table of Dukhan, "The indirect convolution algorithm", 2019.
+    Winograd's F(4x4, 3x3) after Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016, with points
+    chosen after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020.
     The result has the same bits for any number of threads and for any split of the batch.
 
     Examples
@@ -104,29 +107,40 @@ def conv2d(
     (1, 2, 2, 1)
     """
     check_names(algorithm, activation)
-    x, w, b = arrays = real_arrays(("x", "w", "b?"), (x, w, b))
-    batch = x if x.ndim == 4 else x[None]
-    g = geometry.conv(batch.shape, w.shape, stride, padding, dilation, groups)
-    b = bias_vector(b, g.y[3])
-    y, overlapping = output(out, g.y if batch is x else g.y[1:], x.dtype, arrays)
+    if b is None:
+        x, w = arrays = real_arrays(("x", "w"), (x, w))
+    else:
+        x, w, b = arrays = real_arrays(("x", "w", "b"), (x, w, b))
+    batched = x.ndim == 4
+    g = geometry.conv(x.shape, w.shape, stride, padding, dilation, groups)
+    if b is not None:
+        b = bias_vector(b, g.y[3])
+    shape = g.y if batched else g.y[1:]
+    y = np.empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
     if g.work:
-        kernels.modules[g.kernel, x.dtype].forward(
-            batch, w, b, y if batch is x else y[None], *g.parameters, activation is not None, threads.team(g.work)
+        kernels.modules[kernel_for(g, algorithm), x.dtype].forward(
+            x if batched else x[None],
+            w,
+            b,
+            y if batched else y[None],
+            *g.parameters,
+            activation is not None,
+            threads.team(g.work),
         )
-    return deliver(y, overlapping)
+    return y if out is None else deliver(y, out)
 
 
 def conv2d_input_grad(
-    dy: Any,
-    w: Any,
-    input_shape: Any,
+    dy: ArrayLike,
+    w: ArrayLike,
+    input_shape: Sequence[int],
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
+    stride: int | tuple[int, int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
     algorithm: str = "auto",
-    out: Any = None,
+    out: Real | None = None,
 ) -> Real:
     """Gradient of `conv2d` with respect to x.
 
@@ -138,8 +152,10 @@ def conv2d_input_grad(
         Filters of the convolution.
     input_shape : tuple of int
         Shape of x, (N, H, W, C) or (H, W, C).
-    stride, padding, dilation, groups, algorithm, out
+    stride, padding, dilation, groups, algorithm
         As given to `conv2d`.
+    out : ndarray, optional
+        Where to put the gradient: of the right shape and dtype, in C order.
 
     Returns
     -------
@@ -166,33 +182,42 @@ def conv2d_input_grad(
     """
     check_names(algorithm)
     dy, w = arrays = real_arrays(("dy", "w"), (dy, w))
-    shape = geometry.shape4(input_shape, "input_shape")
-    batched = shape if len(shape) == 4 else (1, *shape)
+    shape = geometry.shape(input_shape, "input_shape")
     try:
-        g = geometry.conv(batched, w.shape, stride, padding, dilation, groups)
+        g = geometry.conv(shape, w.shape, stride, padding, dilation, groups)
     except ValueError as error:
         raise renamed(error, x="input_shape") from None
     geometry.check_gradient("dy", dy.shape, g.y if len(shape) == 4 else g.y[1:])
     geometry.check_size("the gradient", shape)
-    dx, overlapping = output(out, shape, dy.dtype, arrays)
+    dx = np.empty(shape, dy.dtype) if out is None else output(out, shape, dy.dtype, arrays)
+    _input_grad(dy, w, dx, g, algorithm)
+    return deliver(dx, out)
+
+
+def _input_grad(dy: Real, w: Real, dx: Real, g: geometry.Conv, algorithm: str) -> None:
     if g.work:
-        kernels.modules[g.kernel, dy.dtype].input_grad(
-            dy.reshape(g.y), w, None, dx.reshape(g.x), *g.parameters, False, threads.team(g.work)
+        kernels.modules[kernel_for(g, algorithm), dy.dtype].input_grad(
+            dy if dy.ndim == 4 else dy[None],
+            w,
+            None,
+            dx if dx.ndim == 4 else dx[None],
+            *g.parameters,
+            False,
+            threads.team(g.work),
         )
-    return deliver(dx, overlapping)
 
 
 def conv2d_weight_grad(
-    dy: Any,
-    x: Any,
-    kernel_size: Any,
+    dy: ArrayLike,
+    x: ArrayLike,
+    kernel_size: int | tuple[int, int],
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
+    stride: int | tuple[int, int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
     algorithm: str = "auto",
-    out: Any = None,
+    out: Real | None = None,
 ) -> Real:
     """Gradient of `conv2d` with respect to w.
 
@@ -204,8 +229,10 @@ def conv2d_weight_grad(
         Input of the convolution.
     kernel_size : int or (int, int)
         (R, S) of the filters.
-    stride, padding, dilation, groups, algorithm, out
+    stride, padding, dilation, groups, algorithm
         As given to `conv2d`.
+    out : ndarray, optional
+        Where to put the gradient: of the right shape and dtype, in C order.
 
     Returns
     -------
@@ -226,48 +253,44 @@ def conv2d_weight_grad(
     """
     check_names(algorithm)
     dy, x = arrays = real_arrays(("dy", "x"), (dy, x))
-    g = _gradient_geometry(dy, x, geometry.pair(kernel_size, "kernel_size"), stride, padding, dilation, groups)
-    dw, overlapping = output(out, g.w, dy.dtype, arrays)
-    _weight_grad(dy, x, dw, None, g)
-    return deliver(dw, overlapping)
-
-
-def _gradient_geometry(
-    dy: Real, x: Real, kernel_size: tuple[int, int], stride: Any, padding: Any, dilation: Any, groups: Any
-) -> geometry.Conv:
-    if x.ndim not in (3, 4):
-        raise ValueError(f"x must have 4 dimensions (N, H, W, C), or 3 for one image, got shape {x.shape}")
-    if dy.ndim != x.ndim:
-        raise ValueError(
-            f"dy has shape {dy.shape} and x {x.shape}; both must be batches (4 dimensions) or one image (3)"
-        )
-    shape = x.shape if x.ndim == 4 else (1, *x.shape)
-    count = geometry.integer(groups, "groups", 1)
-    g = geometry.conv(shape, (*kernel_size, shape[3] // count, dy.shape[-1]), stride, padding, dilation, groups)
+    R, S = geometry.pair(kernel_size, "kernel_size")
+    C, K = geometry.images(x.shape)[3], geometry.images(dy.shape, "dy")[3]
+    w = R, S, C // geometry.integer(groups, "groups", 1), K
+    try:
+        g = geometry.conv(x.shape, w, stride, padding, dilation, groups)
+    except ValueError as error:
+        raise renamed(error, w="kernel_size") from None
     geometry.check_gradient("dy", dy.shape, g.y if x.ndim == 4 else g.y[1:])
-    return g
+    dw = np.empty(g.w, dy.dtype) if out is None else output(out, g.w, dy.dtype, arrays)
+    _weight_grad(dy, x, dw, None, g, algorithm)
+    return deliver(dw, out)
 
 
-def _weight_grad(dy: Real, x: Real, dw: Real, db: Real | None, g: geometry.Conv) -> None:
+def _weight_grad(dy: Real, x: Real, dw: Real, db: Real | None, g: geometry.Conv, algorithm: str) -> None:
     if g.work:
-        kernels.modules[g.kernel, dy.dtype].weight_grad(
-            dy.reshape(g.y), x.reshape(g.x), dw, db, *g.parameters, threads.team(g.work)
+        kernels.modules[kernel_for(g, algorithm, of_weights=True), dy.dtype].weight_grad(
+            dy if dy.ndim == 4 else dy[None],
+            x if x.ndim == 4 else x[None],
+            dw,
+            db,
+            *g.parameters,
+            threads.team(g.work),
         )
     else:
         dw[...] = 0
 
 
 def conv2d_backward(
-    dy: Any,
-    x: Any,
-    w: Any,
+    dy: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
-    activation: str | None = None,
-    y: Any = None,
+    stride: int | tuple[int, int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    activation: Literal["relu"] | None = None,
+    y: ArrayLike | None = None,
     algorithm: str = "auto",
 ) -> tuple[Real, Real, Real]:
     """All three gradients of `conv2d`.
@@ -276,8 +299,10 @@ def conv2d_backward(
     ----------
     dy : array_like, (N, OH, OW, K) or (OH, OW, K)
         Gradient of the result.
-    x, w : array_like
-        Input and filters of the convolution.
+    x : array_like, (N, H, W, C) or (H, W, C)
+        Input of the convolution.
+    w : array_like, (R, S, C // groups, K)
+        Filters of the convolution.
     stride, padding, dilation, groups, activation, algorithm
         As given to `conv2d`.
     y : array_like, optional
@@ -306,17 +331,11 @@ def conv2d_backward(
         dy, x, w = real_arrays(("dy", "x", "w"), (dy, x, w))
     else:
         dy, x, w, y = real_arrays(("dy", "x", "w", "y"), (dy, x, w, y))
-        geometry.check_gradient("dy", dy.shape, y.shape)
+        geometry.check_gradient("y", y.shape, dy.shape)
         dy = np.where(y > 0, dy, dy.dtype.type(0))
-    if w.ndim != 4:
-        raise ValueError(f"w must have 4 dimensions (R, S, C // groups, K), got shape {w.shape}")
-    g = _gradient_geometry(dy, x, w.shape[:2], stride, padding, dilation, groups)
-    if w.shape != g.w:
-        raise ValueError(f"w has shape {w.shape}; x {x.shape} and dy {dy.shape} need {g.w}")
-    dx, dw, db = np.empty(x.shape, dy.dtype), np.empty(g.w, dy.dtype), np.zeros(g.y[3])
-    if g.work:
-        kernels.modules[g.kernel, dy.dtype].input_grad(
-            dy.reshape(g.y), w, None, dx.reshape(g.x), *g.parameters, False, threads.team(g.work)
-        )
-    _weight_grad(dy, x, dw, db, g)
-    return dx, dw, db.astype(dy.dtype, copy=False)
+    g = geometry.conv(x.shape, w.shape, stride, padding, dilation, groups)
+    geometry.check_gradient("dy", dy.shape, g.y if x.ndim == 4 else g.y[1:])
+    dx, dw, db = np.empty(x.shape, x.dtype), np.empty(w.shape, x.dtype), np.zeros(w.shape[3])
+    _input_grad(dy, w, dx, g, algorithm)
+    _weight_grad(dy, x, dw, db, g, algorithm)
+    return dx, dw, db.astype(x.dtype, copy=False)

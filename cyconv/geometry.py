@@ -8,61 +8,83 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Pair = tuple[int, int]
-Padding = str | tuple[Pair, Pair]
+Pads = str | tuple[Pair, Pair]
+Padding = int | Pair | tuple[Pair, Pair] | Literal["valid", "same", "same_lower"]
 LARGEST = 2**31 - 1
-SAME = ("valid", "same", "same_lower")
+POOLED = 8
+"""Multiply-adds that a tap of a pooling window is worth: it is bound by memory."""
+NAMED_PADS = ("valid", "same", "same_lower")
 
 
-def integer(value: Any, name: str, least: int) -> int:
+def integer(value: Any, name: str, least: int, kind: str = "an integer") -> int:
     """One integer parameter, checked."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
     try:
         number = index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer or a pair of integers, got {value!r}") from None
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"`{name}` must be {kind}, got {value!r}")
     if not least <= number <= LARGEST:
-        raise ValueError(f"{name} must be between {least} and {LARGEST}, got {number}")
+        raise ValueError(f"`{name}` must be between {least} and {LARGEST}, got {number}")
     return number
+
+
+def choice(value: Any, name: str, allowed: tuple[str | None, ...]) -> None:
+    """Refuse what is not one of the allowed words."""
+    if not isinstance(value, str | None) or value not in allowed:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether it may hold one number for each axis: nothing unordered, no text."""
+    return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def pair(value: Any, name: str, least: int = 1) -> Pair:
     """An integer for both axes, or one for each: (height, width)."""
-    if isinstance(value, str) or value is None:
-        raise TypeError(f"{name} must be an integer or a pair of integers, got {value!r}")
-    if hasattr(value, "__len__") and not (hasattr(value, "shape") and value.shape == ()):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be an integer or a pair (height, width), got {value!r}")
-        return integer(value[0], name, least), integer(value[1], name, least)
-    number = integer(value, name, least)
-    return number, number
+    kind = "an integer or a pair of integers"
+    if not is_sequence(value):
+        number = integer(value, name, least, kind)
+        return number, number
+    if len(value) != 2:
+        raise ValueError(f"`{name}` must be {kind}, got {value!r}")
+    return integer(value[0], name, least, kind), integer(value[1], name, least, kind)
 
 
-def _padding(value: Any) -> Padding:
+def _padding(value: Any) -> Pads:
     """A name, or ((top, bottom), (left, right))."""
     if isinstance(value, str):
-        if value not in SAME:
-            raise ValueError(f"padding must be one of {', '.join(map(repr, SAME))} or integers, got {value!r}")
+        choice(value, "padding", NAMED_PADS)
         return value
-    if hasattr(value, "__len__") and len(value) == 2 and all(hasattr(side, "__len__") for side in value):
+    if is_sequence(value) and len(value) == 2 and all(map(is_sequence, value)):
         return pair(value[0], "padding", 0), pair(value[1], "padding", 0)
     height, width = pair(value, "padding", 0)
     return (height, height), (width, width)
 
 
-def shape4(value: Any, name: str) -> tuple[int, ...]:
+def shape(value: Any, name: str) -> tuple[int, ...]:
     """A shape argument (N, H, W, C), or (H, W, C) of one image."""
-    if isinstance(value, str) or not hasattr(value, "__len__"):
-        raise TypeError(f"{name} must be a tuple (N, H, W, C), got {value!r}")
-    if len(value) not in (3, 4):
-        raise ValueError(f"{name} must have 4 numbers (N, H, W, C), or 3 for one image, got {tuple(value)}")
-    return tuple(integer(size, name, 0) for size in value)
+    if not is_sequence(value):
+        raise TypeError(f"`{name}` must be a tuple (N, H, W, C), got {value!r}")
+    sizes = tuple(integer(size, name, 0, "a tuple of integers") for size in value)
+    images(sizes, name)
+    return sizes
+
+
+def images(sizes: tuple[int, ...], name: str = "x") -> tuple[int, int, int, int]:
+    """A shape (N, H, W, C) or (H, W, C) as (N, H, W, C)."""
+    if len(sizes) not in (3, 4):
+        raise ValueError(f"`{name}` must have 4 dimensions (N, H, W, C), or 3 for one image, got shape {sizes}")
+    H, W, C = sizes[-3:]
+    if min(H, W, C) < 1:
+        raise ValueError(f"`{name}` has shape {sizes}; height, width and channels must be at least 1")
+    return sizes[0] if len(sizes) == 4 else 1, H, W, C
 
 
 def check_size(name: str, shape: tuple[int, ...], itemsize: int = 8) -> None:
@@ -77,7 +99,7 @@ def check_size(name: str, shape: tuple[int, ...], itemsize: int = 8) -> None:
 def check_gradient(name: str, given: tuple[int, ...], expected: tuple[int, ...]) -> None:
     """A gradient has the shape of what it is the gradient of."""
     if given != expected:
-        raise ValueError(f"{name} has shape {given}; the forward result has shape {expected}")
+        raise ValueError(f"`{name}` has shape {given}; the forward result has shape {expected}")
 
 
 class Axis(NamedTuple):
@@ -92,7 +114,7 @@ class Axis(NamedTuple):
     output: int
 
 
-def _pads(padding: Padding, axis: int, size: int, kernel: int, stride: int, dilation: int) -> Pair:
+def _pads(padding: Pads, axis: int, size: int, kernel: int, stride: int, dilation: int) -> Pair:
     if padding == "valid":
         return 0, 0
     if not isinstance(padding, str):
@@ -103,7 +125,7 @@ def _pads(padding: Padding, axis: int, size: int, kernel: int, stride: int, dila
 
 
 def _axes(
-    window: str, size: Sequence[int], kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, ceil_mode: bool
+    window: str, size: Sequence[int], kernel: Pair, stride: Pair, padding: Pads, dilation: Pair, ceil_mode: bool
 ) -> tuple[Axis, Axis]:
     """Both spatial axes of an input of `size` (H, W); `window` names the argument that gives the kernel."""
     axes = []
@@ -111,12 +133,10 @@ def _axes(
         before, after = _pads(padding, i, size[i], kernel[i], stride[i], dilation[i])
         extent = dilation[i] * (kernel[i] - 1) + 1
         padded = size[i] + before + after
-        if size[i] < 1:
-            raise ValueError(f"x has {name} {size[i]}; it must be at least 1")
         if extent > padded:
             raise ValueError(
-                f"{window} has a window of {kernel[0]} by {kernel[1]}, which with dilation {dilation} covers {extent} "
-                f"pixels of {name}, more than the {padded} of the input with its padding"
+                f"`{window}` gives a window of {kernel[0]} by {kernel[1]}, which with `dilation` {dilation} covers "
+                f"{extent} pixels of {name}, more than the {padded} of the input with its `padding`"
             )
         output = (padded - extent + (stride[i] - 1 if ceil_mode else 0)) // stride[i] + 1
         if ceil_mode and (output - 1) * stride[i] >= size[i] + before:
@@ -148,21 +168,16 @@ def conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dila
 def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int) -> Conv:
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     padding, groups = _padding(padding), integer(groups, "groups", 1)
-    if len(x) != 4:
-        raise ValueError(f"x must have 4 dimensions (N, H, W, C), or 3 for one image, got shape {x}")
+    N, H, W, C = images(x)
     if len(w) != 4:
-        raise ValueError(f"w must have 4 dimensions (R, S, C // groups, K), got shape {w}")
-    (N, H, W, C), (R, S, c, K) = x, w
-    if min(R, S) < 1:
-        raise ValueError(f"w has a window of {R} by {S}; both must be at least 1")
-    if C < 1 or K < 1:
-        raise ValueError(f"channels must be at least 1; x has {C} and w gives {K} output channels")
+        raise ValueError(f"`w` must have 4 dimensions (R, S, C // groups, K), got shape {w}")
+    R, S, c, K = w
     if C % groups or K % groups:
-        raise ValueError(f"groups={groups} must divide the channels of x, {C}, and the output channels of w, {K}")
+        raise ValueError(f"`groups` must divide the channels of `x`, {C}, and of the result, {K}; got {groups}")
+    if min(w) < 1:
+        raise ValueError(f"`w` has shape {w}; its window and channels must be at least 1")
     if c * groups != C:
-        raise ValueError(
-            f"w has {c} input channels a group, but x has {C} channels in groups={groups}: shapes {w}, {x}"
-        )
+        raise ValueError(f"`w` takes {c} channels in each of {groups} `groups`, but `x` has {C}: shapes {w} and {x}")
     h, v = _axes("w", (H, W), (R, S), stride, padding, dilation, False)
     y = (N, h.output, v.output, K)
     check_size("the result", y)
@@ -171,44 +186,66 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
     return Conv((N, H, W, C), (R, S, c, K), y, parameters, kernel, N * h.output * v.output * K * R * S * c)
 
 
-def transposed_size(
+def transposed(
     x: tuple[int, ...],
     w: tuple[int, ...],
     stride: Any,
     padding: Any,
     dilation: Any,
+    groups: Any,
     output_padding: Any,
     output_size: Any,
-) -> tuple[int, int]:
-    """(OH, OW) of a transposed convolution of x (N, H, W, C) with w (R, S, K // groups, C)."""
+) -> Conv:
+    """Geometry of the convolution from y to x whose input gradient is the transposed convolution of `x` with `w`.
+
+    It has more windows than `x` has pixels where output_padding makes room for them, which a dilation above the stride
+    allows.
+    """
     stride, dilation, padding = pair(stride, "stride"), pair(dilation, "dilation"), _padding(padding)
-    if len(x) != 4 or len(w) != 4:
-        raise ValueError(f"x and w must have 4 dimensions (N, H, W, C) and (R, S, K // groups, C), got {x} and {w}")
-    extra = pair(output_padding, "output_padding", 0)
+    groups, extra = integer(groups, "groups", 1), pair(output_padding, "output_padding", 0)
     wanted = None if output_size is None else pair(output_size, "output_size")
-    sizes = []
-    for i in range(2):
-        extent = dilation[i] * (w[i] - 1) + 1
-        if isinstance(padding, str) and padding != "valid":
-            least = (x[1 + i] - 1) * stride[i] + 1  # any size up to x*stride has this many windows
-            size = x[1 + i] * stride[i]
+    return _transposed(x, w, stride, padding, dilation, groups, extra, wanted)
+
+
+@lru_cache(maxsize=1024)
+def _transposed(
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    extra: Pair,
+    wanted: Pair | None,
+) -> Conv:
+    N, H, W, C = images(x)
+    if len(w) != 4:
+        raise ValueError(f"`w` must have 4 dimensions (R, S, K // groups, C), got shape {w}")
+    if min(w) < 1:
+        raise ValueError(f"`w` has shape {w}; its window and channels must be at least 1")
+    if w[3] != C or C % groups:
+        raise ValueError(f"`w` takes {w[3]} channels, and `x` has {C}; they must be equal and divisible by `groups`")
+    if wanted is not None and any(extra):
+        raise ValueError("give `output_size` or `output_padding`, not both")
+    size = []
+    for i, (name, pixels) in enumerate((("height", H), ("width", W))):
+        if padding in ("same", "same_lower"):
+            least, most = (pixels - 1) * stride[i] + 1, pixels * stride[i]
+            usual = most + extra[i]
         else:
-            least = size = (x[1 + i] - 1) * stride[i] - sum(_pads(padding, i, 1, 1, 1, 1)) + extent
-            size += extra[i]
-        if extra[i] and extra[i] >= max(stride[i], dilation[i]):
-            raise ValueError(f"output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
-        if wanted is not None:
-            if any(extra):
-                raise ValueError("give output_size or output_padding, not both")
-            if not least <= wanted[i] < least + stride[i]:
-                raise ValueError(
-                    f"output_size {wanted} must be between {least} and {least + stride[i] - 1} on axis {i}"
-                )
-            size = wanted[i]
-        if size < 1:
-            raise ValueError(f"the transposed convolution of shape {x} would have size {size} on axis {i}")
-        sizes.append(size)
-    return sizes[0], sizes[1]
+            least = (pixels - 1) * stride[i] - sum(_pads(padding, i, 1, 1, 1, 1)) + dilation[i] * (w[i] - 1) + 1
+            usual, most = least + extra[i], least + max(stride[i], dilation[i]) - 1
+        if usual > most:
+            raise ValueError(
+                f"`output_padding` must be smaller than `stride` or `dilation`, 0 for `padding` 'same'; got {extra}"
+            )
+        if (usual if wanted is None else most) < 1:
+            raise ValueError(f"`x` of shape {x} with `padding` {padding} would give a result of {name} {usual}")
+        size.append(usual if wanted is None else wanted[i])
+        if not least <= size[i] <= most:
+            raise ValueError(f"`output_size` must have a {name} from {least} to {most} here, got {wanted}")
+    check_size("the result", (N, *size, w[2] * groups))
+    return conv((N, *size, w[2] * groups), w, stride, padding, dilation, groups)
 
 
 class Pool(NamedTuple):
@@ -225,10 +262,11 @@ class Pool(NamedTuple):
 def pool(
     x: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, include_pad: Any
 ) -> Pool:
-    """Geometry of a pooling of input shape `x` (N, H, W, C)."""
+    """Geometry of a pooling of input shape `x`."""
+    if stride is None:
+        stride = kernel_size
     if not type(kernel_size) is type(stride) is type(padding) is type(dilation) is int:
-        kernel_size = pair(kernel_size, "kernel_size")
-        stride = kernel_size if stride is None else pair(stride, "stride")
+        kernel_size, stride = pair(kernel_size, "kernel_size"), pair(stride, "stride")
         padding, dilation = _padding(padding), pair(dilation, "dilation")
     return _pool(x, kernel_size, stride, padding, dilation, bool(ceil_mode), bool(include_pad))
 
@@ -238,7 +276,7 @@ def _pool(
     x: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, include_pad: bool
 ) -> Pool:
     kernel, stride, dilation = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
-    N, H, W, C = _images(x)
+    N, H, W, C = images(x)
     axes = _axes("kernel_size", (H, W), kernel, stride, _padding(padding), dilation, ceil_mode)
     y = (N, axes[0].output, axes[1].output, C)
     check_size("the result", y)
@@ -246,41 +284,34 @@ def _pool(
     for a in axes:
         half = (a.dilation * (a.kernel - 1) + 1) // 2
         if max(a.before, a.after) > half:
-            raise ValueError(f"padding {(a.before, a.after)} is more than half the window: at most {half} for {kernel}")
-        for i in range(a.output):
-            start = i * a.stride - a.before
-            skipped = -(min(start, 0) // a.dilation)
-            inside = min(a.kernel, (a.size - 1 - start) // a.dilation + 1) - skipped
-            if inside < 1:
-                raise ValueError(f"window {i} of size {kernel}, dilation {dilation} lies entirely in the padding")
-            padded = min(a.kernel, (a.size + a.after - 1 - start) // a.dilation + 1)
-            rows.append((start + skipped * a.dilation, inside, padded if include_pad else inside))
-    return Pool((N, H, W, C), y, _table(rows), dilation, N * y[1] * y[2] * C * kernel[0] * kernel[1])
+            raise ValueError(
+                f"`padding` must be at most half the window, {half} for {a.kernel} taps, got {(a.before, a.after)}"
+            )
+        start = np.arange(a.output) * a.stride - a.before
+        skipped = -(np.minimum(start, 0) // a.dilation)
+        inside = np.minimum(a.kernel, (a.size - 1 - start) // a.dilation + 1) - skipped
+        if inside.min() < 1:
+            raise ValueError(f"`padding` and `dilation` {a.dilation} leave no tap of window {inside.argmin()} in `x`")
+        padded = np.minimum(a.kernel, (a.size + a.after - 1 - start) // a.dilation + 1)
+        rows.append((start + skipped * a.dilation, inside, padded if include_pad else inside))
+    return Pool((N, H, W, C), y, _table(rows), dilation, N * y[1] * y[2] * C * kernel[0] * kernel[1] * POOLED)
 
 
 @lru_cache(maxsize=1024)
 def adaptive_pool(x: tuple[int, ...], output_size: Pair) -> Pool:
     """Geometry of windows from floor(i*H / OH) up to ceil((i + 1)*H / OH), which cover an image for any OH."""
-    N, H, W, C = _images(x)
-    rows = []
-    for size, outputs in zip((H, W), output_size, strict=True):
-        for i in range(outputs):
-            start, stop = i * size // outputs, -(-(i + 1) * size // outputs)
-            rows.append((start, stop - start, stop - start))
+    N, H, W, C = images(x)
     y = (N, *output_size, C)
     check_size("the result", y)
-    return Pool((N, H, W, C), y, _table(rows), (1, 1), N * C * (H + output_size[0]) * (W + output_size[1]))
+    rows = []
+    for size, outputs in zip((H, W), output_size, strict=True):
+        i = np.arange(outputs)
+        start, stop = i * size // outputs, -(-(i + 1) * size // outputs)
+        rows.append((start, stop - start, stop - start))
+    return Pool((N, H, W, C), y, _table(rows), (1, 1), N * C * (H + output_size[0]) * (W + output_size[1]) * POOLED)
 
 
-def _images(x: tuple[int, ...]) -> tuple[int, int, int, int]:
-    if len(x) != 4:
-        raise ValueError(f"x must have 4 dimensions (N, H, W, C), or 3 for one image, got shape {x}")
-    if min(x[1:]) < 1:
-        raise ValueError(f"x has shape {x}; height, width and channels must be at least 1")
-    return x[0], x[1], x[2], x[3]
-
-
-def _table(rows: list[tuple[int, int, int]]) -> NDArray[np.intp]:
-    table = np.array(rows, dtype=np.intp)
+def _table(rows: list[tuple[Any, Any, Any]]) -> NDArray[np.intp]:
+    table = np.concatenate(rows, axis=1, dtype=np.intp).T.copy()
     table.flags.writeable = False  # cached: shared by every call of this geometry
     return table

@@ -1,30 +1,34 @@
 """Power-mean pooling: sums of powers, on the kernel of average pooling."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cyconv import geometry
 from cyconv.arrays import Real, real_arrays
+from cyconv.geometry import Padding
 from cyconv.pool import average, average_backward
 
 
 def _power(p: Any) -> float:
     if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating):
-        raise TypeError(f"p must be a number, got {p!r}")
-    if not 1 <= p < np.inf:
-        raise ValueError(f"p must be at least 1 and finite, got {p}; for the maximum use max_pool2d")
+        raise TypeError(f"`p` must be a number, got {p!r}")
+    if not 0 < p < np.inf:
+        raise ValueError(f"`p` must be positive and finite, got {p}; for the maximum use max_pool2d")
     return float(p)
 
 
 def lp_pool2d(
-    x: Any,
+    x: ArrayLike,
     p: float,
-    kernel_size: Any,
+    kernel_size: int | tuple[int, int],
     *,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: int | tuple[int, int] | None = None,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
 ) -> Real:
     """The p-norm of each window, channel by channel: ``sum(abs(x)**p)**(1/p)``.
@@ -34,9 +38,11 @@ def lp_pool2d(
     x : array_like, (N, H, W, C) or (H, W, C)
         Images, channels last; dtypes as in `conv2d`.
     p : float
-        At least 1.
-    kernel_size, stride, padding, dilation, ceil_mode
+        Positive and finite: 1 sums absolute values, 2 is the Euclidean norm.
+    kernel_size, stride, dilation, ceil_mode
         As in `max_pool2d`.
+    padding : int, (int, int), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
+        Rows and columns of zeros around x; at most half the window.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def lp_pool2d(
     Raises
     ------
     ValueError, TypeError
-        As `max_pool2d`, and for a p below 1.
+        As `max_pool2d`, and for a p that is not positive and finite.
 
     Examples
     --------
@@ -55,31 +61,33 @@ def lp_pool2d(
     """
     p = _power(p)
     (x,) = real_arrays(("x",), (x,))
-    batched = x.shape if x.ndim == 4 else (1, *x.shape)
-    g = geometry.pool(batched, kernel_size, stride, padding, dilation, ceil_mode, False)
-    sums = average(np.abs(x) ** x.dtype.type(p), g, 1, None)
-    sums **= sums.dtype.type(1 / p)
-    return sums
+    g = geometry.pool(x.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
+    return _norm(x, p, g)
+
+
+@np.errstate(all="ignore")  # overflow is the data's business, as in the kernels
+def _norm(x: Real, p: float, g: geometry.Pool) -> Real:
+    return average(np.abs(x) ** p, g, 1, None) ** (1 / p)
 
 
 def lp_pool2d_backward(
-    dy: Any,
-    x: Any,
+    dy: ArrayLike,
+    x: ArrayLike,
     p: float,
-    kernel_size: Any,
+    kernel_size: int | tuple[int, int],
     *,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: int | tuple[int, int] | None = None,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
 ) -> Real:
-    """Gradient of `lp_pool2d` with respect to x: zero where the norm of the window is zero.
+    """Gradient of `lp_pool2d` with respect to x, taken as zero where x is zero.
 
     Parameters
     ----------
     dy : array_like, (N, OH, OW, C) or (OH, OW, C)
         Gradient of the result.
-    x : array_like
+    x : array_like, (N, H, W, C) or (H, W, C)
         Input of the pooling.
     p, kernel_size, stride, padding, dilation, ceil_mode
         As given to `lp_pool2d`.
@@ -102,12 +110,10 @@ def lp_pool2d_backward(
     """
     p = _power(p)
     dy, x = real_arrays(("dy", "x"), (dy, x))
-    batched = x.shape if x.ndim == 4 else (1, *x.shape)
-    g = geometry.pool(batched, kernel_size, stride, padding, dilation, ceil_mode, False)
+    g = geometry.pool(x.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
     geometry.check_gradient("dy", dy.shape, g.y if x.ndim == 4 else g.y[1:])
-    one = x.dtype.type(1)
-    y = average(np.abs(x) ** x.dtype.type(p), g, 1, None) ** (one / x.dtype.type(p))
-    share = np.divide(dy, y ** (x.dtype.type(p) - one), out=np.zeros_like(y), where=y != 0)
-    dx = average_backward(share, g, x.shape, 1)
-    dx *= np.sign(x) * np.abs(x) ** (x.dtype.type(p) - one)
-    return dx
+    y = _norm(x, p, g)
+    with np.errstate(all="ignore"):
+        share = np.divide(dy, y ** (p - 1), out=np.zeros_like(y), where=y != 0)
+        slope = np.power(np.abs(x), p - 1, out=np.zeros_like(x), where=x != 0)
+        return average_backward(share, g, x.shape, 1) * np.sign(x) * slope

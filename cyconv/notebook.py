@@ -1,31 +1,29 @@
 """The eight functions of the notebook "Convolutional Neural Networks: Step by Step", with its names, arguments, shapes
 and caches.  Where it is wrong, the differences are listed in the README."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from cyconv import geometry
 from cyconv.arrays import Real, real_arrays
 from cyconv.conv import conv2d, conv2d_backward
+from cyconv.geometry import Pair
 from cyconv.messages import renamed
-from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cyconv.pool import average_backward, avg_pool2d, max_pool2d, max_pool2d_backward
 
-ConvCache = tuple[Any, Any, Any, Mapping[str, Any]]
-PoolCache = tuple[Any, Mapping[str, Any]]
-NAMES = {
-    "x": "A_prev",
-    "w": "W",
-    "dy": "dZ",
-    "padding": "pad",
-    "kernel_size": "f",
-    "input_shape": "A_prev",
-}
+ConvCache = tuple[ArrayLike, ArrayLike, ArrayLike, Mapping[str, Any]]
+PoolCache = tuple[ArrayLike, Mapping[str, Any]]
+CONV_NAMES = {"x": "A_prev", "w": "W", "dy": "dZ", "padding": "pad"}
+POOL_NAMES = {"x": "A_prev", "dy": "dA", "kernel_size": "f"}
 """What the notebook calls the arguments of the functions underneath, for error messages."""
 
 
-def zero_pad(X: Any, pad: Any) -> Real:
+def zero_pad(X: ArrayLike, pad: int | tuple[int, int]) -> Real:
     """Surround every image with zeros.
 
     Parameters
@@ -51,21 +49,18 @@ def zero_pad(X: Any, pad: Any) -> Real:
     (4, 7, 7, 2)
     """
     (X,) = real_arrays(("X",), (X,))
-    _require_rank(X, "X", 4, "(m, n_H, n_W, n_C)")
+    if X.ndim != 4:
+        raise ValueError(f"`X` must have 4 dimensions (m, n_H, n_W, n_C), got shape {X.shape}")
     h, w = geometry.pair(pad, "pad", 0)
     m, H, W, C = X.shape
-    geometry.check_size("the result", (m, H + 2 * h, W + 2 * w, C))
-    padded = np.zeros((m, H + 2 * h, W + 2 * w, C), X.dtype)
+    shape = (m, H + 2 * h, W + 2 * w, C)
+    geometry.check_size("the result", shape)
+    padded = np.zeros(shape, X.dtype)
     padded[:, h : h + H, w : w + W] = X
     return padded
 
 
-def _require_rank(array: Real, name: str, rank: int, shape: str) -> None:
-    if array.ndim != rank:
-        raise ValueError(f"{name} must have {rank} dimensions {shape}, got shape {array.shape}")
-
-
-def conv_single_step(a_slice_prev: Any, W: Any, b: Any) -> Any:
+def conv_single_step(a_slice_prev: ArrayLike, W: ArrayLike, b: ArrayLike) -> np.floating[Any]:
     """One window times one filter, plus its bias.
 
     Parameters
@@ -92,21 +87,15 @@ def conv_single_step(a_slice_prev: Any, W: Any, b: Any) -> Any:
     """
     a_slice_prev, W, b = real_arrays(("a_slice_prev", "W", "b"), (a_slice_prev, W, b))
     if a_slice_prev.shape != W.shape:
-        raise ValueError(f"a_slice_prev and W must have the same shape, got {a_slice_prev.shape} and {W.shape}")
+        raise ValueError(f"`a_slice_prev` and `W` must have the same shape, got {a_slice_prev.shape} and {W.shape}")
     if b.size != 1:
-        raise ValueError(f"b must be one number, got shape {b.shape}")
-    return np.sum(a_slice_prev * W) + b.reshape(())
+        raise ValueError(f"`b` must be one number, got shape {b.shape}")
+    return np.sum(a_slice_prev * W, initial=b.item())
 
 
-def _parameter(hparameters: Any, key: str) -> Any:
-    if not isinstance(hparameters, Mapping):
-        raise TypeError(f"hparameters must be a dictionary, got {type(hparameters).__name__}")
-    if key not in hparameters:
-        raise KeyError(key)
-    return hparameters[key]
-
-
-def conv_forward(A_prev: Any, W: Any, b: Any, hparameters: Mapping[str, Any]) -> tuple[Real, ConvCache]:
+def conv_forward(
+    A_prev: ArrayLike, W: ArrayLike, b: ArrayLike, hparameters: Mapping[str, Any]
+) -> tuple[Real, ConvCache]:
     """Convolution of the previous layer's activations.
 
     Parameters
@@ -141,25 +130,34 @@ def conv_forward(A_prev: Any, W: Any, b: Any, hparameters: Mapping[str, Any]) ->
     >>> Z.shape
     (10, 4, 4, 8)
     """
-    Z = conv2d(A_prev, W, b, stride=_parameter(hparameters, "stride"), padding=_pad(_parameter(hparameters, "pad")))
+    try:
+        stride, pad = hparameters["stride"], hparameters["pad"]
+    except (TypeError, IndexError):
+        raise _no_dictionary(hparameters) from None
+    if b is None:
+        raise TypeError("`b` must be an array, got None")
+    try:
+        Z = conv2d(A_prev, W, b, stride=stride, padding=pad if type(pad) is int else _pair(pad))
+    except (ValueError, TypeError) as error:
+        raise renamed(error, **CONV_NAMES) from None
     return Z, (A_prev, W, b, hparameters)
 
 
-def _pad(pad: Any) -> Any:
-    return pad if type(pad) is int else geometry.pair(pad, "pad", 0)
+def _no_dictionary(hparameters: Any) -> TypeError:
+    return TypeError(f"`hparameters` must be a dictionary, got {type(hparameters).__name__}")
 
 
-def _unpack(cache: Any, length: int, contents: str) -> Any:
-    if not isinstance(cache, tuple) or len(cache) != length:
-        raise ValueError(f"cache must be the tuple {contents} that the forward function returned, got {_brief(cache)}")
-    return cache
+def _pair(pad: Any) -> Pair:
+    """The notebook pads both sides alike, and knows no names of paddings."""
+    return geometry.pair(pad, "pad", 0)
 
 
-def _brief(value: Any) -> str:
-    return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"an object of type {type(value).__name__}"
+def _no_cache(cache: Any, contents: str) -> ValueError:
+    given = f"a tuple of {len(cache)}" if isinstance(cache, tuple) else f"an object of type {type(cache).__name__}"
+    return ValueError(f"`cache` must be the tuple {contents} that the forward function returned, got {given}")
 
 
-def conv_backward(dZ: Any, cache: ConvCache) -> tuple[Real, Real, Real]:
+def conv_backward(dZ: ArrayLike, cache: ConvCache) -> tuple[Real, Real, Real]:
     """Gradients of `conv_forward`.
 
     Parameters
@@ -188,23 +186,26 @@ def conv_backward(dZ: Any, cache: ConvCache) -> tuple[Real, Real, Real]:
     >>> dA_prev.shape, dW.shape, db.shape
     ((10, 4, 4, 3), (2, 2, 3, 8), (1, 1, 1, 8))
     """
-    A_prev, W, _, hparameters = _unpack(cache, 4, "(A_prev, W, b, hparameters)")
-    stride, pad = _parameter(hparameters, "stride"), _parameter(hparameters, "pad")
+    if not isinstance(cache, tuple) or len(cache) != 4:
+        raise _no_cache(cache, "(A_prev, W, b, hparameters)")
+    A_prev, W, _, hparameters = cache
     try:
-        dx, dw, db = conv2d_backward(
-            dZ, A_prev, W, stride=stride, padding=pad if type(pad) is int else geometry.pair(pad, "pad", 0)
-        )
+        stride, pad = hparameters["stride"], hparameters["pad"]
+    except (TypeError, IndexError):
+        raise _no_dictionary(hparameters) from None
+    try:
+        dA_prev, dW, db = conv2d_backward(dZ, A_prev, W, stride=stride, padding=pad if type(pad) is int else _pair(pad))
     except (ValueError, TypeError) as error:
-        raise renamed(error, **NAMES) from None
-    return dx, dw, db.reshape(1, 1, 1, -1)
+        raise renamed(error, **CONV_NAMES) from None
+    return dA_prev, dW, db[None, None, None]
 
 
 def _check_mode(mode: Any) -> None:
     if mode not in ("max", "average"):
-        raise ValueError(f"mode must be 'max' or 'average', got {mode!r}")
+        raise ValueError(f"`mode` must be 'max' or 'average', got {mode!r}")
 
 
-def pool_forward(A_prev: Any, hparameters: Mapping[str, Any], mode: str = "max") -> tuple[Real, PoolCache]:
+def pool_forward(A_prev: ArrayLike, hparameters: Mapping[str, Any], mode: str = "max") -> tuple[Real, PoolCache]:
     """Pooling of the previous layer's activations.
 
     Parameters
@@ -236,15 +237,18 @@ def pool_forward(A_prev: Any, hparameters: Mapping[str, Any], mode: str = "max")
     (2, 1, 1, 3)
     """
     _check_mode(mode)
-    f, stride = _parameter(hparameters, "f"), _parameter(hparameters, "stride")
-    pool = max_pool2d if mode == "max" else avg_pool2d
     try:
-        return pool(A_prev, f, stride=stride), (A_prev, hparameters)  # type: ignore[return-value]
+        f, stride = hparameters["f"], hparameters["stride"]
+    except (TypeError, IndexError):
+        raise _no_dictionary(hparameters) from None
+    try:
+        A = (max_pool2d if mode == "max" else avg_pool2d)(A_prev, f, stride=stride)
     except (ValueError, TypeError) as error:
-        raise renamed(error, **NAMES) from None
+        raise renamed(error, **POOL_NAMES) from None
+    return A, (A_prev, hparameters)
 
 
-def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Real:
+def pool_backward(dA: ArrayLike, cache: PoolCache, mode: str = "max") -> Real:
     """Gradient of `pool_forward`.
 
     Parameters
@@ -254,7 +258,7 @@ def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Real:
     cache : tuple
         As returned by `pool_forward`.
     mode : "max" or "average"
-        Every position that equals the maximum of its window gets the gradient.
+        As given to `pool_forward`.  With "max" every position that equals the maximum of its window gets the gradient.
 
     Returns
     -------
@@ -273,18 +277,24 @@ def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Real:
     (5, 5, 3, 2)
     """
     _check_mode(mode)
-    A_prev, hparameters = _unpack(cache, 2, "(A_prev, hparameters)")
-    f, stride = _parameter(hparameters, "f"), _parameter(hparameters, "stride")
+    if not isinstance(cache, tuple) or len(cache) != 2:
+        raise _no_cache(cache, "(A_prev, hparameters)")
+    A_prev, hparameters = cache
+    try:
+        f, stride = hparameters["f"], hparameters["stride"]
+    except (TypeError, IndexError):
+        raise _no_dictionary(hparameters) from None
     try:
         if mode == "max":
             return max_pool2d_backward(dA, A_prev, f, stride=stride, ties="all")
         dA, A_prev = real_arrays(("dA", "A_prev"), (dA, A_prev))
-        return avg_pool2d_backward(dA, A_prev.shape, f, stride=stride)
+        g = geometry.pool(A_prev.shape, f, stride, 0, 1, False, False)
+        return average_backward(dA, g, A_prev.shape, 0)
     except (ValueError, TypeError) as error:
-        raise renamed(error, **{**NAMES, "dy": "dA"}) from None
+        raise renamed(error, **POOL_NAMES) from None
 
 
-def create_mask_from_window(x: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def create_mask_from_window(x: ArrayLike) -> NDArray[np.bool_]:
     """Where a window holds its maximum.
 
     Parameters
@@ -311,11 +321,11 @@ def create_mask_from_window(x: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """
     (x,) = real_arrays(("x",), (x,))
     if x.size == 0:
-        raise ValueError(f"x must hold at least one number, got shape {x.shape}")
+        raise ValueError(f"`x` must hold at least one number, got shape {x.shape}")
     return np.asarray(x == np.max(x))
 
 
-def distribute_value(dz: Any, shape: Any) -> Real:
+def distribute_value(dz: ArrayLike, shape: tuple[int, int]) -> Real:
     """One number shared out evenly over a window.
 
     Parameters
@@ -343,9 +353,9 @@ def distribute_value(dz: Any, shape: Any) -> Real:
     """
     (dz,) = real_arrays(("dz",), (dz,))
     if dz.size != 1:
-        raise ValueError(f"dz must be one number, got shape {dz.shape}")
+        raise ValueError(f"`dz` must be one number, got shape {dz.shape}")
     if not hasattr(shape, "__len__"):
-        raise TypeError(f"shape must be a pair (n_H, n_W), got {shape!r}")
+        raise TypeError(f"`shape` must be a pair (n_H, n_W), got {shape!r}")
     n_H, n_W = geometry.pair(shape, "shape")
     geometry.check_size("the result", (n_H, n_W))
-    return np.full((n_H, n_W), dz.reshape(()) / (n_H * n_W), dz.dtype)
+    return np.full((n_H, n_W), dz.item() / (n_H * n_W), dz.dtype)

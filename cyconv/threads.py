@@ -31,10 +31,10 @@ def _cgroup_quota() -> float | None:
 
 def _checked(n: Any, name: str) -> int:
     if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {n!r}")
+        raise TypeError(f"`{name}` must be an integer, got {n!r}")
     count = index(n)
     if not 1 <= count <= 1024:
-        raise ValueError(f"{name} must be between 1 and 1024, got {count}")
+        raise ValueError(f"`{name}` must be between 1 and 1024, got {count}")
     return count
 
 

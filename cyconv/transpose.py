@@ -1,28 +1,34 @@
 """Transposed convolution: the input gradient of `conv2d` as an operation of its own."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cyconv import geometry, kernels, threads
+from cyconv.algorithm import kernel_for
 from cyconv.arrays import Real, deliver, output, real_arrays
 from cyconv.conv import bias_vector, check_names, conv2d, conv2d_weight_grad
+from cyconv.geometry import Padding
+from cyconv.messages import renamed
 
 
 def conv_transpose2d(
-    x: Any,
-    w: Any,
-    b: Any = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    output_size: Any = None,
-    dilation: Any = 1,
-    groups: Any = 1,
-    activation: str | None = None,
+    stride: int | tuple[int, int] = 1,
+    padding: Padding = 0,
+    output_padding: int | tuple[int, int] = 0,
+    output_size: int | tuple[int, int] | None = None,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    activation: Literal["relu"] | None = None,
     algorithm: str = "auto",
-    out: Any = None,
+    out: Real | None = None,
 ) -> Real:
     """Transposed convolution: every pixel of x paints a window of y.
 
@@ -39,8 +45,8 @@ def conv_transpose2d(
     stride, padding, dilation, groups, activation, algorithm, out
         As in `conv2d`, of the convolution from y to x; "same" makes y ``stride`` times as large as x.
     output_padding : int or (int, int)
-        Rows and columns that y has more at the bottom and the right; less than stride or dilation.
-    output_size : (int, int), optional
+        Rows and columns that y has more at the bottom and the right; less than stride or dilation.  "same" needs none.
+    output_size : int or (int, int), optional
         (OH, OW) of y, instead of `output_padding`.
 
     Returns
@@ -70,34 +76,49 @@ def conv_transpose2d(
            [1., 2., 1.]])
     """
     check_names(algorithm, activation)
-    x, w, b = arrays = real_arrays(("x", "w", "b?"), (x, w, b))
-    batch = x if x.ndim == 4 else x[None]
-    size = geometry.transposed_size(batch.shape, w.shape, stride, padding, dilation, output_padding, output_size)
-    K = w.shape[2] * geometry.integer(groups, "groups", 1)
-    geometry.check_size("the result", (len(batch), *size, K))
-    g = geometry.conv((len(batch), *size, K), w.shape, stride, padding, dilation, groups)
-    if g.y != batch.shape:
-        raise ValueError(f"w of shape {w.shape} takes {g.y[3]} channels, but x has shape {x.shape}")
-    b = bias_vector(b, K)
-    y, overlapping = output(out, g.x if batch is x else g.x[1:], x.dtype, arrays)
+    if b is None:
+        x, w = arrays = real_arrays(("x", "w"), (x, w))
+    else:
+        x, w, b = arrays = real_arrays(("x", "w", "b"), (x, w, b))
+    g = geometry.transposed(x.shape, w.shape, stride, padding, dilation, groups, output_padding, output_size)
+    if b is not None:
+        b = bias_vector(b, g.x[3])
+    shape = g.x if x.ndim == 4 else g.x[1:]
+    y = np.empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
     if g.work:
-        kernels.modules[g.kernel, x.dtype].input_grad(
-            batch, w, b, y.reshape(g.x), *g.parameters, activation is not None, threads.team(g.work)
+        kernels.modules[kernel_for(g, algorithm), x.dtype].input_grad(
+            _one_pixel_a_window(x, g),
+            w,
+            b,
+            y.reshape(g.x),
+            *g.parameters,
+            activation is not None,
+            threads.team(g.work),
         )
-    return deliver(y, overlapping)
+    return deliver(y, out)
+
+
+def _one_pixel_a_window(x: Real, g: geometry.Conv) -> Real:
+    """x as the result of the convolution g: zeros for the windows that a wide output_padding adds."""
+    batch = x if x.ndim == 4 else x[None]
+    if batch.shape == g.y:
+        return batch
+    wider = np.zeros(g.y, x.dtype)
+    wider[:, : batch.shape[1], : batch.shape[2]] = batch
+    return wider
 
 
 def conv_transpose2d_backward(
-    dy: Any,
-    x: Any,
-    w: Any,
+    dy: ArrayLike,
+    x: ArrayLike,
+    w: ArrayLike,
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
-    activation: str | None = None,
-    y: Any = None,
+    stride: int | tuple[int, int] = 1,
+    padding: Padding = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    activation: Literal["relu"] | None = None,
+    y: ArrayLike | None = None,
     algorithm: str = "auto",
 ) -> tuple[Real, Real, Real]:
     """All three gradients of `conv_transpose2d`.
@@ -105,13 +126,15 @@ def conv_transpose2d_backward(
     Parameters
     ----------
     dy : array_like, (N, OH, OW, K) or (OH, OW, K)
-        Gradient of the result; its shape says what output_padding was.
-    x, w : array_like
-        Input and filters of the transposed convolution.
+        Gradient of the result; its shape says what output_padding or output_size was.
+    x : array_like, (N, H, W, C) or (H, W, C)
+        Input of the transposed convolution.
+    w : array_like, (R, S, K // groups, C)
+        Filters of the transposed convolution.
     stride, padding, dilation, groups, activation, algorithm
         As given to `conv_transpose2d`.
     y : array_like, optional
-        The result of `conv_transpose2d`: needed with ``activation="relu"``.
+        The result of `conv_transpose2d`: needed with ``activation="relu"``, which lets dy pass where y is positive.
 
     Returns
     -------
@@ -136,16 +159,24 @@ def conv_transpose2d_backward(
         dy, x, w = real_arrays(("dy", "x", "w"), (dy, x, w))
     else:
         dy, x, w, y = real_arrays(("dy", "x", "w", "y"), (dy, x, w, y))
-        geometry.check_gradient("dy", dy.shape, y.shape)
+        geometry.check_gradient("y", y.shape, dy.shape)
         dy = np.where(y > 0, dy, dy.dtype.type(0))
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "algorithm": algorithm}
-    if dy.ndim != x.ndim:
-        raise ValueError(f"dy has shape {dy.shape} and x {x.shape}; both must be batches or single images")
-    batched = dy.shape if dy.ndim == 4 else (1, *dy.shape)
-    g = geometry.conv(batched, w.shape, stride, padding, dilation, groups)
-    if x.shape != (g.y if x.ndim == 4 else g.y[1:]):
-        raise ValueError(f"dy has shape {dy.shape}, which no result of x {x.shape} with w {w.shape} has")
-    dx = conv2d(dy, w, **options)
-    dw = conv2d_weight_grad(x, dy, w.shape[:2], **options)
-    db = dy.sum(axis=tuple(range(dy.ndim - 1)), dtype=np.float64)
-    return dx, dw, db.astype(dy.dtype, copy=False)
+    _, OH, OW, _ = geometry.images(dy.shape, "dy")
+    try:
+        g = geometry.transposed(x.shape, w.shape, stride, padding, dilation, groups, 0, (OH, OW))
+    except ValueError as error:
+        raise renamed(error, output_size="dy") from None
+    geometry.check_gradient("dy", dy.shape, g.x if x.ndim == 4 else g.x[1:])
+    batch = dy.reshape(g.x)
+    options: dict[str, Any] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+        "algorithm": algorithm,
+    }
+    dx = np.ascontiguousarray(conv2d(batch, w, **options)[:, : x.shape[-3], : x.shape[-2]])
+    dw = conv2d_weight_grad(_one_pixel_a_window(x, g), batch, w.shape[:2], **options)
+    # Rows, then images, then the batch: NumPy adds one after another, and short sums lose less than one long.
+    db = batch.sum(axis=2, dtype=np.float64).sum(axis=1).sum(axis=0)
+    return dx.reshape(x.shape), dw, db.astype(dy.dtype, copy=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from cyconv.kernels import cpu
 
-SOURCES = ("conv", "depthwise", "pool")
+SOURCES = ("conv", "depthwise", "pool", "winograd")
 DTYPES: dict[np.dtype[Any], str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 ISAS = ("baseline", "v3", "v4") if importlib.util.find_spec(f"{__name__}.conv_f32_baseline") else ("native",)
 

@@ -63,7 +63,7 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #define MEQUAL(a, b) ((mask)((a) == (b)))
 #define VSELECT(m, a, b) ((vec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
 #define MSELECT(m, a, b) (((m) & (a)) | (~(m) & (b)))
-#define PREFETCH(p) __builtin_prefetch(p)
+#define OPAQUE(p) __asm__("" : "+r"(p)) /* the compiler forgets how p was computed */
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
 #else
@@ -85,7 +85,7 @@ typedef lane mask;
 #define MEQUAL(a, b) (-(lane)((a) == (b)))
 #define VSELECT(m, a, b) ((m) ? (a) : (b))
 #define MSELECT(m, a, b) ((m) ? (a) : (b))
-#define PREFETCH(p) ((void)(p))
+#define OPAQUE(p) ((void)(p))
 #define COMPILER "scalar build"
 
 #endif

@@ -31,7 +31,7 @@ cdef extern from "simd.h" nogil:
     mask MEQUAL(mask, mask)
     vec VSELECT(mask, vec, vec)
     mask MSELECT(mask, mask, mask)
-    void PREFETCH(const void*)
+    void OPAQUE(const void*)
 
 
 cdef inline dict describe_build():

@@ -12,7 +12,7 @@
 # memory: `CYTHON_INLINE` forces the inlining (setup.py), and a spilled accumulator halves the speed.
 
 from cyconv.kernels.simd cimport (
-    KC, MR, NV, VL, VLOAD, VSELECT, VSTORE, VGREATER, VZERO, load_lanes, real, store_lanes, vec,
+    MR, NV, OPAQUE, VL, VLOAD, VSELECT, VSTORE, VGREATER, VZERO, load_lanes, real, store_lanes, vec,
 )
 
 cdef enum Way:
@@ -71,6 +71,7 @@ cdef inline void tile(
         for c in range(length):
             if way == DOWN:
                 a[0] = at[c] + start
+                OPAQUE(a[0])    # else GCC keeps start + i for every i, has no registers left and spills sums
             for j in range(nv):
                 w[j] = VLOAD(panel + j*VL)
             panel += nv*VL

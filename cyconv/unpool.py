@@ -1,0 +1,75 @@
+"""Numbers put where indices say: the inverse of maximum pooling, and its gradient by indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cyconv import geometry, kernels, threads
+from cyconv.arrays import Real, real_arrays
+
+
+def max_unpool2d(x: ArrayLike, indices: ArrayLike, output_shape: Sequence[int]) -> Real:
+    """Undo `max_pool2d` as far as can be: every value goes back where it was found, zeros elsewhere.
+
+    Parameters
+    ----------
+    x : array_like, (N, OH, OW, C) or (OH, OW, C)
+        Maxima.
+    indices : array_like of int, the shape of x
+        As returned by ``max_pool2d(..., return_indices=True)``.  Of several values for one place the last stays.
+    output_shape : tuple of int
+        Shape of the images they came from, (N, H, W, C) or (H, W, C).
+
+    Returns
+    -------
+    ndarray of shape `output_shape`
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not fit together and indices out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, cyconv
+    >>> x = np.array([[1.0, 4.0], [3.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> y, indices = cyconv.max_pool2d(x, 2, return_indices=True)
+    >>> cyconv.max_unpool2d(y, indices, x.shape)[0, :, :, 0]
+    array([[0., 4.],
+           [0., 0.]])
+    """
+    (x,) = real_arrays(("x",), (x,))
+    shape = geometry.shape(output_shape, "output_shape")
+    if len(shape) != x.ndim or shape[:-3] != x.shape[:-3] or shape[-1] != x.shape[-1]:
+        raise ValueError(f"`output_shape` {shape} and `x` {x.shape} must have the same images and channels")
+    geometry.check_size("the result", shape)
+    return scatter(x, indices, shape, add=False)
+
+
+def scatter(values: Real, indices: ArrayLike, shape: tuple[int, ...], *, add: bool) -> Real:
+    """Values put at their indices into images of `shape`, or added up there; zeros elsewhere."""
+    if isinstance(indices, np.ma.MaskedArray):
+        raise TypeError("`indices` is a masked array; fill it first")
+    where = np.asarray(indices)
+    if where.dtype.kind not in "iu":
+        raise TypeError(f"`indices` must be integers, got dtype {where.dtype}")
+    if where.shape != values.shape:
+        raise ValueError(f"`indices` has shape {where.shape}; the values have shape {values.shape}")
+    N, H, W, C = geometry.images(shape)
+    # A private copy: nobody can change it between the check and the kernel.
+    where = np.array(where, order="C")
+    if where.size and not (where.min() >= 0 and where.max() < H * W):
+        raise ValueError(f"`indices` must be at least 0 and less than H * W = {H * W}")
+    planes = np.zeros((N, H * W, C), values.dtype)
+    if values.size:
+        kernels.modules["pool", values.dtype].scatter(
+            values.reshape(N, -1, C),
+            where.astype(np.intp, copy=False).reshape(N, -1, C),
+            add,
+            planes,
+            min(N, threads.team(values.size * geometry.POOLED)),
+        )
+    return planes.reshape(shape)
