@@ -27,6 +27,9 @@ else:
     ISAS = {"native": []}
 
 DEBUG = os.environ.get("CYCONV_DEBUG") == "1"
+# What typed memoryviews need is compiled once, without ISA flags: otherwise it is 75 KB of each compressed module.
+# Cython also enters it into sys.modules under this bare name.
+SHARED = "_cyconv_utility"
 BUILD = "build/debug" if DEBUG else "build/cython"  # Cython would take a file of other directives for a fresh one
 DIRECTIVES = {
     "language_level": 3,
@@ -38,9 +41,17 @@ DIRECTIVES = {
 }
 HEADERS = sorted(str(path) for path in Path("cyconv/kernels").glob("*.[hp]*") if path.suffix in (".h", ".pxd"))
 
-# No -ffast-math and none of its parts that reassociate: GCC 12 then switches the process to flush-to-zero.
-# No loop unrolling: GCC would unroll the tile and spill its accumulators (60 instead of 95 % of the FMA limit).
-UNIX_FLAGS = ["-O3", "-fno-unroll-loops", "--param=max-completely-peeled-insns=2000", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+UNIX_FLAGS = [
+    # No -ffast-math and none of its parts that reassociate: GCC 12 then switches the process to flush-to-zero.
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    # No loop unrolling: GCC would unroll the tile and spill its accumulators (60 instead of 95 % of the FMA limit).
+    "-fno-unroll-loops",
+    # But loops of constant length must vanish, or the sums of a depthwise tile stay in memory (0.8 of the speed).
+    "--param=max-completely-peeled-insns=2000",
+]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 UNIX_FLAGS += ["-O1", "-g", *SANITIZE] if DEBUG else ["-g0"]
 STRIP = ["-s"] if platform.system() == "Linux" else []
@@ -52,8 +63,14 @@ def kernel(source: str, dtype: str = "", isa: str = "") -> Extension:
     """One extension module.  Cython caches what it read from the first Extension of a source, so macros and flags are
     set on what `cythonize` returns, and every module has a build directory of its own."""
     name = "_".join(filter(None, (source, dtype, isa)))
-    extension = Extension(f"cyconv.kernels.{name}", [f"cyconv/kernels/{source}.pyx"], depends=HEADERS)
-    (extension,) = cythonize([extension], build_dir=f"{BUILD}/{name}", compiler_directives=DIRECTIVES, quiet=True)
+    path = f"cyconv/kernels/{source}.{'c' if source == SHARED else 'pyx'}"
+    (extension,) = cythonize(
+        [Extension(f"cyconv.kernels.{name}", [path], depends=HEADERS)],
+        build_dir=f"{BUILD}/{name}",
+        compiler_directives=DIRECTIVES,
+        shared_utility_qualified_name=f"cyconv.kernels.{SHARED}",
+        quiet=True,
+    )
     extension.include_dirs = ["cyconv/kernels"]
     if dtype:
         extension.define_macros = [("REAL_BITS", str(REAL_BITS[dtype]))]
@@ -62,7 +79,11 @@ def kernel(source: str, dtype: str = "", isa: str = "") -> Extension:
 
 
 class BuildKernels(build_ext):
-    """Adds what depends on the compiler."""
+    """Adds what depends on the compiler, and compiles modules side by side."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel: int | bool | None = self.parallel or os.cpu_count()
 
     def build_extensions(self) -> None:
         unix = self.compiler.compiler_type != "msvc"
@@ -88,8 +109,7 @@ class BuildKernels(build_ext):
 
 
 setup(
-    ext_modules=[kernel("cpu")]
+    ext_modules=[kernel("cpu"), kernel(SHARED)]
     + [kernel(source, dtype, isa) for source in KERNELS for dtype in REAL_BITS for isa in ISAS],
     cmdclass={"build_ext": BuildKernels},
-    options={"build_ext": {"parallel": os.cpu_count()}},
 )

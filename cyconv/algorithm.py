@@ -23,9 +23,9 @@ MARGIN = 0.9  # Winograd must promise at least a tenth: it rounds more
 
 
 def _named(value: Any, name: str) -> str:
-    if value not in ALGORITHMS:
+    if not isinstance(value, str) or value not in ALGORITHMS:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, ALGORITHMS))}, got {value!r}")
-    return str(value)
+    return value
 
 
 _auto = _named(os.environ.get("CYCONV_ALGORITHM") or "auto", "CYCONV_ALGORITHM")

@@ -19,9 +19,10 @@ ACTIVATIONS = (None, "relu")
 
 def check_names(algorithm: Any, activation: Any = None) -> None:
     """Refuse what is no algorithm or no activation."""
-    check_algorithm(algorithm)
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"`activation` must be None or 'relu', got {activation!r}")
+    if algorithm != "auto":
+        check_algorithm(algorithm)
+    if activation is not None:
+        geometry.choice(activation, "activation", ACTIVATIONS)
 
 
 def bias_vector(b: Real, K: int) -> Real:
@@ -335,7 +336,7 @@ def conv2d_backward(
         dy = np.where(y > 0, dy, dy.dtype.type(0))
     g = geometry.conv(x.shape, w.shape, stride, padding, dilation, groups)
     geometry.check_gradient("dy", dy.shape, g.y if x.ndim == 4 else g.y[1:])
-    dx, dw, db = np.empty(x.shape, x.dtype), np.empty(w.shape, x.dtype), np.zeros(w.shape[3])
+    dx, dw, db = np.empty(x.shape, x.dtype), np.empty(g.w, x.dtype), np.zeros(g.y[3])
     _input_grad(dy, w, dx, g, algorithm)
     _weight_grad(dy, x, dw, db, g, algorithm)
     return dx, dw, db.astype(x.dtype, copy=False)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 Pair = tuple[int, int]
 Pads = str | tuple[Pair, Pair]
 Padding = int | Pair | tuple[Pair, Pair] | Literal["valid", "same", "same_lower"]
+NAMED_PADS = ("valid", "same", "same_lower")
 LARGEST = 2**31 - 1
 POOLED = 8
 """Multiply-adds that a tap of a pooling window is worth: it is bound by memory."""
-NAMED_PADS = ("valid", "same", "same_lower")
 
 
 def integer(value: Any, name: str, least: int, kind: str = "an integer") -> int:
@@ -37,13 +37,17 @@ def integer(value: Any, name: str, least: int, kind: str = "an integer") -> int:
 
 def choice(value: Any, name: str, allowed: tuple[str | None, ...]) -> None:
     """Refuse what is not one of the allowed words."""
-    if not isinstance(value, str | None) or value not in allowed:
-        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    try:
+        if value in allowed:
+            return
+    except ValueError:  # an array does not compare as a whole
+        pass
+    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
 def is_sequence(value: Any) -> bool:
     """Whether it may hold one number for each axis: nothing unordered, no text."""
-    return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def pair(value: Any, name: str, least: int = 1) -> Pair:

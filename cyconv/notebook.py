@@ -18,6 +18,7 @@ from cyconv.pool import average_backward, avg_pool2d, max_pool2d, max_pool2d_bac
 
 ConvCache = tuple[ArrayLike, ArrayLike, ArrayLike, Mapping[str, Any]]
 PoolCache = tuple[ArrayLike, Mapping[str, Any]]
+MODES = ("max", "average")
 CONV_NAMES = {"x": "A_prev", "w": "W", "dy": "dZ", "padding": "pad"}
 POOL_NAMES = {"x": "A_prev", "dy": "dA", "kernel_size": "f"}
 """What the notebook calls the arguments of the functions underneath, for error messages."""
@@ -200,11 +201,6 @@ def conv_backward(dZ: ArrayLike, cache: ConvCache) -> tuple[Real, Real, Real]:
     return dA_prev, dW, db[None, None, None]
 
 
-def _check_mode(mode: Any) -> None:
-    if mode not in ("max", "average"):
-        raise ValueError(f"`mode` must be 'max' or 'average', got {mode!r}")
-
-
 def pool_forward(A_prev: ArrayLike, hparameters: Mapping[str, Any], mode: str = "max") -> tuple[Real, PoolCache]:
     """Pooling of the previous layer's activations.
 
@@ -236,7 +232,7 @@ def pool_forward(A_prev: ArrayLike, hparameters: Mapping[str, Any], mode: str = 
     >>> A.shape
     (2, 1, 1, 3)
     """
-    _check_mode(mode)
+    geometry.choice(mode, "mode", MODES)
     try:
         f, stride = hparameters["f"], hparameters["stride"]
     except (TypeError, IndexError):
@@ -276,7 +272,7 @@ def pool_backward(dA: ArrayLike, cache: PoolCache, mode: str = "max") -> Real:
     >>> cyconv.pool_backward(A, cache, mode="average").shape
     (5, 5, 3, 2)
     """
-    _check_mode(mode)
+    geometry.choice(mode, "mode", MODES)
     if not isinstance(cache, tuple) or len(cache) != 2:
         raise _no_cache(cache, "(A_prev, hparameters)")
     A_prev, hparameters = cache
@@ -354,7 +350,7 @@ def distribute_value(dz: ArrayLike, shape: tuple[int, int]) -> Real:
     (dz,) = real_arrays(("dz",), (dz,))
     if dz.size != 1:
         raise ValueError(f"`dz` must be one number, got shape {dz.shape}")
-    if not hasattr(shape, "__len__"):
+    if not geometry.is_sequence(shape):
         raise TypeError(f"`shape` must be a pair (n_H, n_W), got {shape!r}")
     n_H, n_W = geometry.pair(shape, "shape")
     geometry.check_size("the result", (n_H, n_W))

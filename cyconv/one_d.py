@@ -31,7 +31,7 @@ def row_filters(w: ArrayLike) -> NDArray[Any]:
 
 def row_shape(shape: Sequence[int], name: str) -> tuple[int, ...]:
     """The shape of sequences as that of images."""
-    if isinstance(shape, str) or not hasattr(shape, "__len__"):
+    if not geometry.is_sequence(shape):
         raise TypeError(f"`{name}` must be a tuple (N, W, C), got {shape!r}")
     if len(shape) not in (2, 3):
         raise ValueError(f"`{name}` must have 3 numbers (N, W, C), or 2 for one sequence, got {tuple(shape)}")

@@ -14,6 +14,8 @@ from cyconv.geometry import Padding
 from cyconv.messages import renamed
 from cyconv.unpool import scatter
 
+TIES = ("first", "all")
+
 
 @overload
 def max_pool2d(
@@ -172,21 +174,15 @@ def max_pool2d_backward(
     g = geometry.pool(x.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
     if indices is None:
         return maximum_backward(dy, x, g, ties)
-    check_ties(ties)
+    geometry.choice(ties, "ties", TIES)
     geometry.check_gradient("dy", dy.shape, g.y if x.ndim == 4 else g.y[1:])
     return scatter(dy, indices, x.shape, add=True)
-
-
-def check_ties(ties: Any) -> None:
-    """Refuse what is no rule for ties."""
-    if ties not in ("first", "all"):
-        raise ValueError(f"`ties` must be 'first' or 'all', got {ties!r}")
 
 
 def maximum_backward(dy: Real, x: Real, g: geometry.Pool, ties: str) -> Real:
     """Gradient of the maxima over the windows of g."""
     batched = x.ndim == 4
-    check_ties(ties)
+    geometry.choice(ties, "ties", TIES)
     geometry.check_gradient("dy", dy.shape, g.y if batched else g.y[1:])
     dx = np.empty(x.shape, x.dtype)
     if g.work:

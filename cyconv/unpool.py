@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cyconv import geometry, kernels, threads
-from cyconv.arrays import Real, real_arrays
+from cyconv.arrays import Real, as_array, real_arrays
 
 
 def max_unpool2d(x: ArrayLike, indices: ArrayLike, output_shape: Sequence[int]) -> Real:
@@ -51,16 +51,13 @@ def max_unpool2d(x: ArrayLike, indices: ArrayLike, output_shape: Sequence[int]) 
 
 def scatter(values: Real, indices: ArrayLike, shape: tuple[int, ...], *, add: bool) -> Real:
     """Values put at their indices into images of `shape`, or added up there; zeros elsewhere."""
-    if isinstance(indices, np.ma.MaskedArray):
-        raise TypeError("`indices` is a masked array; fill it first")
-    where = np.asarray(indices)
+    # A private copy: nobody can change it between the check and the kernel.
+    where = np.array(as_array(indices, "indices"), order="C")
     if where.dtype.kind not in "iu":
         raise TypeError(f"`indices` must be integers, got dtype {where.dtype}")
     if where.shape != values.shape:
-        raise ValueError(f"`indices` has shape {where.shape}; the values have shape {values.shape}")
+        raise ValueError(f"`indices` has shape {where.shape}; it must be that of the values, {values.shape}")
     N, H, W, C = geometry.images(shape)
-    # A private copy: nobody can change it between the check and the kernel.
-    where = np.array(where, order="C")
     if where.size and not (where.min() >= 0 and where.max() < H * W):
         raise ValueError(f"`indices` must be at least 0 and less than H * W = {H * W}")
     planes = np.zeros((N, H * W, C), values.dtype)

@@ -40,9 +40,9 @@ def test_the_networks_are_the_published_ones():
 
 
 def test_the_loops_give_the_numbers_printed_in_the_notebook():
-    np.random.seed(1)  # noqa: NPY002, the notebook's generator
+    np.random.seed(1)
     shapes = (10, 4, 4, 3), (2, 2, 3, 8), (1, 1, 1, 8)
-    A_prev, W, b = (np.random.randn(*shape) for shape in shapes)  # noqa: NPY002
+    A_prev, W, b = (np.random.randn(*shape) for shape in shapes)
     Z, cache = notebook.conv_forward(A_prev, W, b, {"stride": 2, "pad": 2})
     assert Z.mean() == pytest.approx(0.0489952035289, rel=1e-10)
     dA, dW, db = notebook.conv_backward(Z, cache)
@@ -143,5 +143,5 @@ def test_interrupted_work_is_shown(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(layers, "contest", interrupted)
-    assert cli.main("layers --suite lenet --peers none".split()) == 130
+    assert cli.main(["layers", "--suite", "lenet", "--peers", "none"]) == 130
     assert "interrupted" in capsys.readouterr().out

@@ -26,6 +26,7 @@ cdef enum:
     TILE = 7            # outputs of a row computed together; with 5 taps and a source vector they fit 16 registers
     WIDEST = 5          # taps of a row that are held in registers
     SPLITS = 16
+    NEAR = 64
 
 cdef struct Depthwise:
     const real* x       # source (N, h.size, w.size, C)
@@ -92,7 +93,7 @@ cdef inline void output_vectors(
 cdef inline void output_tile(
     int taps, int step, bint inside, const Depthwise* k, const real* x_n, Py_ssize_t q, Py_ssize_t p, real* y_q
 ) noexcept nogil:
-    """Outputs p .. p + TILE - 1 of row q, whose windows are `taps` neighbouring columns, all inside the source or not."""
+    """Outputs p .. p + TILE - 1 of row q; their windows are `taps` neighbouring columns, all `inside` or not."""
     cdef Py_ssize_t c = 0
     while c + VL <= k.C:
         output_vectors(taps, step, inside, True, k, x_n, q, p, y_q, c)
@@ -140,7 +141,7 @@ cdef inline void any_tile(
 
 
 cdef inline int window_kind(const Axis* a) noexcept nogil:
-    """10*taps + step of the windows that the tiles are compiled for, else 0; the gradient of stride 2 has 2 and 1 taps."""
+    """10*taps + step of the windows that tiles are compiled for, else 0; the gradient of stride 2 has 2 and 1 taps."""
     if a.count < TILE:
         return 0
     if a.slope == 1 and a.step <= 2 and (a.taps == 3 or a.taps == 5):
@@ -233,7 +234,7 @@ def input_grad(
 cdef struct Weights:
     const real* x       # (N, h.size, w.size, C)
     const real* dy      # (N, h.count, w.count, C)
-    real* partial       # [split][R*S + 1][C]: dw and, behind it, db
+    real* partial       # [split][far, near][R*S + 1][C]: dw and, behind it, db
     Axis h
     Axis w
     Py_ssize_t N
@@ -325,14 +326,23 @@ cdef inline void any_product(
         product_tile(5, 2, inside, k, x_n, dy_p, q, p, dw)
 
 
+cdef void empty_into(real* near, real* far, Py_ssize_t size) noexcept nogil:
+    """far += near, near = 0."""
+    cdef Py_ssize_t i
+    for i in range(size):
+        far[i] = far[i] + near[i]
+        near[i] = 0
+
+
 cdef void weight_task(const Weights* k, Py_ssize_t split) noexcept nogil:
-    """One split of the output rows of all images."""
-    cdef Py_ssize_t rows = k.N*k.h.count, size = (k.h.taps*k.w.taps + 1)*k.C, row, q, p
-    cdef real* dw = k.partial + split*size
+    """One split of the output rows of all images; sums of NEAR tiles are kept apart, so that no chain gets long."""
+    cdef Py_ssize_t rows = k.N*k.h.count, size = (k.h.taps*k.w.taps + 1)*k.C, row, q, p, tiles = 0
+    cdef real* total = k.partial + 2*split*size
+    cdef real* dw = total + size
     cdef const real* x_n
     cdef const real* dy_p
     cdef int kind = window_kind(&k.w)
-    memset(dw, 0, size*sizeof(real))
+    memset(total, 0, 2*size*sizeof(real))
     for row in range(split*rows // k.splits, (split + 1)*rows // k.splits):
         x_n = k.x + row // k.h.count*k.h.size*k.w.size*k.C
         q = row % k.h.count
@@ -348,6 +358,10 @@ cdef void weight_task(const Weights* k, Py_ssize_t split) noexcept nogil:
             else:
                 product_one(k, x_n, dy_p, q, p, dw)
                 p += 1
+            tiles += 1
+            if tiles % NEAR == 0:
+                empty_into(dw, total, size)
+    empty_into(dw, total, size)
 
 
 def weight_grad(
@@ -366,7 +380,7 @@ def weight_grad(
     k.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
     k.splits = min(SPLITS, k.N*k.h.count)
     size = k.h.taps*k.w.taps*k.C
-    block = allocate(lines(k.splits*(size + k.C), sizeof(real)))
+    block = allocate(lines(2*k.splits*(size + k.C), sizeof(real)))
     k.partial = <real*>align(block)
     if threads == 1:
         with nogil:
@@ -379,7 +393,7 @@ def weight_grad(
         for i in range(size + k.C):
             total = 0
             for part in range(k.splits):
-                total = total + k.partial[part*(size + k.C) + i]
+                total = total + k.partial[2*part*(size + k.C) + i]
             if i < size:
                 flat[i] = <real>total
             elif db is not None:

@@ -72,8 +72,8 @@ cdef inline void pack_pixels(
 ) noexcept nogil:
     """panel[i, :] = `columns` columns of dy of pixel first + i, zeros after them."""
     cdef const real* dy_p = k.dy + first*k.K*k.groups + column
-    cdef Py_ssize_t i, j
-    for i in range(pixels):
+    cdef Py_ssize_t _, j
+    for _ in range(pixels):
         for j in range(columns // VL):
             VSTORE(panel + j*VL, VLOAD(dy_p + j*VL))
         if columns < nv*VL:
@@ -103,7 +103,7 @@ cdef inline void outer_rows(
     const real** at, Py_ssize_t low, Py_ssize_t high, Py_ssize_t readable, Py_ssize_t pixels, int nv,
     const real* panel, real* target, Py_ssize_t pitch, Finish* f,
 ) noexcept nogil:
-    """target[row, :] (+)= sum_i at[i][row] * panel[i, :] for low <= row < high; at[i] has `readable` >= 2*MR numbers."""
+    """target[row, :] (+)= sum_i at[i][row] * panel[i, :], low <= row < high; at[i] has `readable` >= 2*MR numbers."""
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
     cdef int rows = tile_rows(nv)

@@ -7,7 +7,7 @@
 # rounding error in float32 is four times as large (Barabasz et al., ACM TOMS 2020: points whose products stay near 1).
 # Opposite points share their even and odd halves, so a transform of 6 numbers takes 12 multiply-adds.
 #
-# All functions work on vectors of channels, in place or from one array to another; `step` is the distance of neighbours.
+# All functions work on vectors of channels, from one array to another; `step` is the distance of neighbours.
 
 from cyconv.kernels.simd cimport real, vec
 

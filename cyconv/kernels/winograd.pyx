@@ -3,14 +3,14 @@
     V[e] = B d B^T of every 6 x 6 source tile        U[e] = G g G^T of every filter         e = 0 .. 35
     M[e] = V[e] U[e]                                 y    = A M A^T
 
-(tiles x C) times (C x K) for each e, on the register tile of direct convolution.  Loop order in a task (a block of tiles
-x a range of panels): transform the block's source tiles; then, panel by panel and chunk of CHUNK channels by chunk,
-transform the filters of that chunk into L2, multiply, and at the end of a panel transform its outputs back.  The filters
-are transformed once per block, never as a whole: at 64 tiles that is 2 % of the work, and there is no transformed filter
-to store (four times the weights) or to read from memory.
+(tiles x C) times (C x K) for each e, on the register tile of direct convolution.  Loop order in a task (a block of
+tiles x a range of panels): transform the block's source tiles; then, panel by panel and chunk by chunk of the channels,
+transform the filters of that chunk into L2, multiply, and at the end of a panel transform its outputs back.  The
+filters are transformed once per block, never as a whole: there is no transformed filter to store (four times the
+weights) or to read from memory.
 
-The input gradient is the same with the taps backwards.  The weight gradient is F(3x3, 4x4): the 4 x 4 tiles of dy are the
-filters, and the sum over tiles is one product per e, kept in L2 for a range of channels and a panel at a time.
+The input gradient is the same with the taps backwards.  The weight gradient is F(3x3, 4x4): the 4 x 4 tiles of dy are
+the filters, and the sum over tiles is one product per e, kept in L2 for a range of channels and a few panels at a time.
 
 Tiles are independent and the chunks of the sums fixed: the same bits for any number of threads and any split of the
 batch.  A NaN or an infinity in the source reaches at least the outputs it reaches in direct convolution, and may reach
@@ -21,7 +21,7 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from cyconv.kernels.correlate cimport Weights, Work, pack, set_forward, set_gradient
+from cyconv.kernels.correlate cimport Work, pack, set_forward, set_gradient
 from cyconv.kernels.outer cimport outer_rows
 from cyconv.kernels.scratch cimport LINE, align, allocate, lines, take
 from cyconv.kernels.simd cimport (
@@ -112,8 +112,8 @@ cdef void transform_filters(
 
 
 cdef inline void filter_chunk(
-    const Work* k, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns, int nv, real* packed, real* u,
-    Py_ssize_t step,
+    const Work* k, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns, int nv, real* packed,
+    real* u, Py_ssize_t step,
 ) noexcept nogil:
     """Transformed filters of channels c .. c + length - 1 and a panel; transposed weights are first packed in order."""
     cdef const real* taps[9]
@@ -381,7 +381,8 @@ cdef inline Py_ssize_t together() noexcept nogil:
 cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
     return (
         lines(36*apart(GRADIENT_TILES*k.pitch), sizeof(real)) + lines(GRADIENT_TILES, sizeof(void*))
-        + lines(36*together()*apart(GRADIENT_TILES*NR), sizeof(real)) + lines(36*together()*apart(k.pitch*NR), sizeof(real))
+        + lines(36*together()*apart(GRADIENT_TILES*NR), sizeof(real))
+        + lines(36*together()*apart(k.pitch*NR), sizeof(real))
     )
 
 

@@ -1,0 +1,206 @@
+"""Groups from 1 to C, depthwise with every multiplier: forward and gradients."""
+
+from dataclasses import replace
+
+import draw
+import numpy as np
+import pytest
+from answers import conv_data, conv_magnitude
+from cases import CHANNELS, Conv
+from compare import assert_adjoint, assert_exact, assert_rounded
+
+import cyconv
+
+EVERYWHERE = pytest.mark.usefixtures("isa", "threads")
+
+PLAIN = Conv((2, 5, 6, 12), (3, 3), 12, padding=1)
+DEPTHWISE = Conv((2, 7, 9, 6), (3, 3), 6, padding=1, groups=6)
+
+CASES = (
+    # Every number of groups, as many channels out as in, more, and fewer.
+    *(replace(PLAIN, groups=groups) for groups in (1, 2, 3, 4, 6, 12)),
+    *(replace(PLAIN, K=24, groups=groups) for groups in (2, 3, 4, 12)),
+    *(replace(PLAIN, K=6, groups=groups) for groups in (2, 3, 6)),
+    # Groups around the vector widths.
+    *(Conv((1, 4, 5, 2 * C), (2, 2), 2 * C, groups=2) for C in CHANNELS),
+    Conv((1, 4, 5, 33), (2, 2), 51, groups=3),
+    Conv((1, 4, 5, 64), (3, 3), 96, padding=1, groups=32),
+    # Depthwise: channels around the vector widths, multipliers, rows of every length.
+    *(replace(DEPTHWISE, x=(2, 7, 9, C), K=C, groups=C) for C in CHANNELS),
+    *(replace(DEPTHWISE, K=6 * m) for m in (2, 3, 4, 8, 17)),
+    *(
+        replace(DEPTHWISE, x=(2, 5, step * W, 6), kernel_size=(f, f), stride=step, padding=f // 2)
+        for f in (3, 5)
+        for step in (1, 2)
+        for W in range(1, 15)
+    ),
+    *(replace(DEPTHWISE, x=(1, 5, W, 9), K=9, groups=9, padding=0) for W in range(3, 15)),
+    Conv((9, 19, 21, 5), (3, 3), 5, padding=1, groups=5),
+    replace(DEPTHWISE, stride=2),
+    replace(DEPTHWISE, stride=(1, 3), padding=(0, 2)),
+    replace(DEPTHWISE, padding="same", stride=2),
+    replace(DEPTHWISE, padding=((0, 3), (2, 0))),
+    replace(DEPTHWISE, padding=5),
+    replace(DEPTHWISE, dilation=2),
+    replace(DEPTHWISE, dilation=(1, 3), stride=2, padding=3),
+    replace(DEPTHWISE, kernel_size=(1, 1), padding=0),
+    replace(DEPTHWISE, kernel_size=(7, 9), padding=0),
+    replace(DEPTHWISE, kernel_size=(5, 5), padding=2),
+    replace(DEPTHWISE, kernel_size=(1, 4)),
+    replace(DEPTHWISE, kernel_size=(4, 1), K=12),
+    replace(DEPTHWISE, kernel_size=(2, 2), stride=3),
+    replace(DEPTHWISE, x=(0, 7, 9, 6)),
+    replace(DEPTHWISE, x=(1, 1, 1, 6)),
+    Conv((2, 14, 14, 70), (3, 3), 70, padding=1, groups=70),
+    Conv((2, 15, 14, 40), (3, 3), 80, stride=2, padding=1, groups=40),
+    *draw.many(draw.grouped_conv, 40),
+)
+
+ROUNDED = (
+    Conv((2, 9, 7, 36), (3, 3), 66, padding=1, groups=2),
+    Conv((2, 14, 14, 35), (3, 3), 35, padding=1, groups=35),
+    Conv((4, 20, 20, 5), (5, 5), 15, stride=2, padding=2, groups=5),
+)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_whole_numbers_are_exact(case, dtype):
+    data = conv_data(case, "integers")
+    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
+    assert_exact(cyconv.conv2d(x, w, b, **case.geometry, algorithm="direct"), data.y)
+    dx = cyconv.conv2d_input_grad(dy, w, case.x, **case.geometry, algorithm="direct")
+    assert_exact(dx, data.dx)
+    dw = cyconv.conv2d_weight_grad(dy, x, case.kernel_size, **case.geometry, algorithm="direct")
+    assert_exact(dw, data.dw)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", CASES[::4], ids=str)
+def test_backward_gives_all_three(case, dtype):
+    data = conv_data(case, "integers")
+    dy, x, w = (a.astype(dtype) for a in (data.dy, data.x, data.w))
+    dx, dw, db = cyconv.conv2d_backward(dy, x, w, **case.geometry, algorithm="direct")
+    assert dx.dtype == dw.dtype == db.dtype == dtype
+    for got, expected in ((dx, data.dx), (dw, data.dw), (db, data.db)):
+        assert_exact(got, expected)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", ROUNDED, ids=str)
+def test_rounding_error(case, dtype):
+    data, magnitude = conv_data(case, dtype.name), conv_magnitude(case, dtype.name)
+    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
+    y = cyconv.conv2d(x, w, b, **case.geometry)
+    dx, dw, _ = cyconv.conv2d_backward(dy, x, w, **case.geometry)
+    taps = np.prod(case.kernel_size)
+    assert_rounded(y, data.y, magnitude.y, terms=taps * case.w[2] + 1)
+    assert_rounded(dx, data.dx, magnitude.dx, terms=taps * case.K // case.groups)
+    assert_rounded(dw, data.dw, magnitude.dw, terms=np.prod(dy.shape[:3]))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("seed", range(40))
+def test_gradients_are_adjoint_to_the_convolution(seed, rng):
+    case = draw.grouped_conv(draw.chooser(seed))
+    x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
+    y = cyconv.conv2d(x, w, **case.geometry, algorithm="direct")
+    dy = rng.standard_normal(y.shape)
+    dx, dw, _ = cyconv.conv2d_backward(dy, x, w, **case.geometry, algorithm="direct")
+    assert_adjoint((y, dy), (x, dx), (w, dw))
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(("groups", "C", "K"), [(2, 4, 6), (4, 4, 8), (17, 17, 17), (3, 51, 3)])
+def test_groups_are_convolutions_side_by_side(groups, C, K, dtype, rng):
+    """The definition, by calls of the ungrouped convolution on slices."""
+    x = rng.integers(-8, 9, (2, 6, 5, C)).astype(dtype)
+    w = rng.integers(-8, 9, (2, 3, C // groups, K)).astype(dtype)
+    apart = [
+        cyconv.conv2d(x[..., g * C // groups :][..., : C // groups], w[..., g * K // groups :][..., : K // groups])
+        for g in range(groups)
+    ]
+    assert_exact(cyconv.conv2d(x, w, groups=groups), np.concatenate(apart, axis=3))
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(("groups", "C", "K"), [(2, 4, 6), (5, 5, 5), (5, 5, 10), (17, 17, 17), (40, 40, 40)])
+def test_a_nan_stays_in_its_group(groups, C, K, dtype):
+    """In any lane: the channels of a group share vectors with those of its neighbours."""
+    w = np.ones((3, 3, C // groups, K), dtype)
+    for c in range(C):
+        x = np.ones((1, 3, 4, C), dtype)
+        x[0, 1, 3, c] = np.nan
+        y = cyconv.conv2d(x, w, groups=groups)
+        of_group = np.arange(K) // (K // groups) == c // (C // groups)
+        assert_exact(np.isnan(y[0, 0]), np.stack([of_group & False, of_group]))
+    for k in range(K):
+        dy = np.ones((1, 1, 2, K), dtype)
+        dy[0, 0, 1, k] = np.nan
+        dx = cyconv.conv2d_input_grad(dy, w, (1, 3, 4, C), groups=groups)
+        of_group = np.arange(C) // (C // groups) == k // (K // groups)
+        assert_exact(np.isnan(dx).any(axis=(0, 1)), np.outer([False, True, True, True], of_group))
+        dw = cyconv.conv2d_weight_grad(dy, np.ones((1, 3, 4, C), dtype), 3, groups=groups)
+        assert_exact(np.isnan(dw), np.broadcast_to(np.arange(K) == k, dw.shape))
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("K", [2, 4])
+def test_sums_over_a_million_pixels_stay_accurate(K, dtype):
+    """Added one by one in float32, they would lose a hundredth."""
+    x = np.full((16, 256, 256, 2), 0.3, dtype)
+    dy = np.full((16, 256, 256, K), 0.1, dtype)
+    _, dw, db = cyconv.conv2d_backward(dy, x, np.ones((1, 1, 1, K), dtype), groups=2)
+    one = np.float64(dy.flat[0])
+    sum_dy, sum_product = 2**20 * one, 2**20 * one * np.float64(x.flat[0])
+    assert_rounded(db, np.full(K, sum_dy), sum_dy, terms=1024)
+    assert_rounded(dw, np.full((1, 1, 1, K), sum_product), sum_product, terms=2**20)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(("groups", "C", "K"), [(5, 15, 35), (7, 7, 7), (7, 7, 21)])
+def test_one_image_at_a_time_gives_the_same_bits(groups, C, K, dtype, rng):
+    x = rng.standard_normal((5, 9, 11, C)).astype(dtype)
+    w = rng.standard_normal((3, 3, C // groups, K)).astype(dtype)
+    together = cyconv.conv2d(x, w, padding=1, groups=groups)
+    apart = [cyconv.conv2d(x[n : n + 1], w, padding=1, groups=groups) for n in range(5)]
+    assert together.tobytes() == np.concatenate(apart).tobytes()
+    dx = cyconv.conv2d_input_grad(together, w, x.shape, padding=1, groups=groups)
+    apart = [cyconv.conv2d_input_grad(y, w, (1, 9, 11, C), padding=1, groups=groups) for y in apart]
+    assert dx.tobytes() == np.concatenate(apart).tobytes()
+
+
+X, W, DY = np.ones((2, 5, 6, 6)), np.ones((3, 3, 3, 4)), np.ones((2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("groups", [0, -2, 2**63, 1.0, "2", None, (2, 2), True], ids=repr)
+def test_groups_that_are_no_number_of_groups(groups):
+    with pytest.raises((ValueError, TypeError), match=r"\bgroups\b"):
+        cyconv.conv2d(X, W, groups=groups)
+    with pytest.raises((ValueError, TypeError), match=r"\bgroups\b"):
+        cyconv.conv2d_input_grad(DY, W, X.shape, groups=groups)
+    with pytest.raises((ValueError, TypeError), match=r"\bgroups\b"):
+        cyconv.conv2d_weight_grad(DY, X, 3, groups=groups)
+    with pytest.raises((ValueError, TypeError), match=r"\bgroups\b"):
+        cyconv.conv2d_backward(DY, X, W, groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("groups", "c", "K"),
+    [(1, 3, 4), (2, 6, 4), (2, 2, 4), (3, 3, 4), (4, 3, 4), (3, 2, 4), (6, 1, 4), (12, 1, 12)],
+)
+def test_groups_that_do_not_fit(groups, c, K):
+    """They divide neither C = 6 nor K, or w has not C // groups channels."""
+    w = np.ones((3, 3, c, K))
+    with pytest.raises(ValueError, match=r"\bgroups\b|\bw\b"):
+        cyconv.conv2d(X, w, groups=groups)
+    with pytest.raises(ValueError, match=r"\bgroups\b|\bw\b"):
+        cyconv.conv2d_input_grad(np.ones((2, 3, 4, K)), w, X.shape, groups=groups)
+    with pytest.raises(ValueError, match=r"\bgroups\b|\bw\b"):
+        cyconv.conv2d_backward(np.ones((2, 3, 4, K)), X, w, groups=groups)
+
+
+@pytest.mark.parametrize(("groups", "K"), [(4, 4), (3, 4), (6, 4), (12, 12)])
+def test_groups_that_do_not_divide_the_channels_of_the_gradient(groups, K):
+    with pytest.raises(ValueError, match=r"\bgroups\b"):
+        cyconv.conv2d_weight_grad(np.ones((2, 3, 4, K)), X, 3, groups=groups)

@@ -1,0 +1,111 @@
+"""max_pool2d and avg_pool2d against the oracle, in every build, dtype and thread count."""
+
+import draw
+import numpy as np
+import pytest
+from answers import average_data, pool_data
+from cases import CHANNELS, POOLS
+from compare import assert_exact, assert_rounded
+
+import cyconv
+
+pytestmark = pytest.mark.usefixtures("isa", "threads")
+
+CASES = [*POOLS, *draw.many(draw.pool, 60)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_maximum(case, dtype):
+    data = pool_data(case)
+    y = cyconv.max_pool2d(data.x.astype(dtype), **case.geometry)
+    assert y.dtype == dtype
+    assert y.flags.c_contiguous
+    assert_exact(y, data.y_max)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_average(case, dtype):
+    data = pool_data(case)
+    x = data.x.astype(dtype)
+    # The sums are exact; dividing by the count, or multiplying by its inverse, rounds once or twice.
+    for count_include_pad in (False, True):
+        expected = average_data(case, count_include_pad=count_include_pad).y
+        y = cyconv.avg_pool2d(x, **case.geometry, count_include_pad=count_include_pad)
+        assert y.dtype == dtype
+        assert y.flags.c_contiguous
+        assert_rounded(y, expected, abs(expected), terms=1 / 16)
+
+
+def test_average_leaves_padding_out_unless_told_otherwise(dtype):
+    x = np.ones((1, 3, 3, 1), dtype)
+    arguments = {"kernel_size": 3, "stride": 1, "padding": 1}
+    assert_exact(cyconv.avg_pool2d(x, **arguments), np.ones((1, 3, 3, 1)))
+    corner = cyconv.avg_pool2d(x, **arguments, count_include_pad=True)[0, 0, 0, 0]
+    assert corner == pytest.approx(4 / 9, rel=1e-6)
+
+
+@pytest.mark.parametrize("pool", [cyconv.max_pool2d, cyconv.avg_pool2d])
+def test_stride_is_the_window_unless_given(pool, dtype, rng):
+    x = rng.standard_normal((2, 9, 8, 3)).astype(dtype)
+    assert_exact(pool(x, (3, 2)), pool(x, (3, 2), stride=(3, 2)))
+    assert pool(x, (3, 2)).shape == (2, 3, 4, 3)
+
+
+def test_maximum_of_negative_numbers_ignores_padding(dtype):
+    x = np.full((1, 4, 4, 3), -5, dtype)
+    assert_exact(cyconv.max_pool2d(x, 3, stride=2, padding=1), np.full((1, 2, 2, 3), -5.0))
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.inf, "lowest", "highest", "subnormal"], ids=str)
+@pytest.mark.parametrize("C", [1, 4, 17])
+def test_maximum_of_extreme_numbers(value, C, dtype):
+    """No start value may leak: a window of the lowest number, or of -inf, has that maximum."""
+    limits = np.finfo(dtype)
+    named = {"lowest": limits.min, "highest": limits.max, "subnormal": -limits.smallest_subnormal}
+    x = np.full((2, 4, 4, C), named.get(value, value), dtype)
+    assert_exact(cyconv.max_pool2d(x, 3, stride=1, padding=1), x)
+
+
+@pytest.mark.parametrize("C", CHANNELS)
+@pytest.mark.parametrize("others", [1.0, np.inf, -np.inf], ids=str)
+def test_maximum_propagates_a_nan_in_any_lane_and_at_any_tap(C, others, dtype):
+    """As np.max does, whether it comes first, last or between."""
+    for tap in range(9):
+        x = np.full((1, 3, 3, C), others, dtype)
+        c = (tap * C) // 9
+        x[0, tap // 3, tap % 3, c] = np.nan
+        expected = np.where(np.arange(C) == c, np.nan, others)
+        assert_exact(cyconv.max_pool2d(x, 3)[0, 0, 0], expected)
+    alone = np.full((1, 3, 3, C), np.nan, dtype)
+    assert np.isnan(cyconv.max_pool2d(alone, 3)).all()
+
+
+def test_nan_reaches_its_own_windows_only(dtype):
+    x = np.ones((2, 6, 6, 5), dtype)
+    x[1, 3, 2, 4] = np.nan
+    expected = np.ones((2, 3, 3, 5))
+    expected[1, 1, 1, 4] = np.nan
+    assert_exact(cyconv.max_pool2d(x, 2), expected)
+    assert_exact(cyconv.avg_pool2d(x, 2), expected)
+
+
+def test_average_of_infinities(dtype):
+    x = np.ones((1, 2, 4, 3), dtype)
+    x[0, 0, 0, 0], x[0, 1, 1, 1], x[0, 0, 2, 2] = np.inf, -np.inf, np.inf
+    x[0, 1, 2, 2] = -np.inf
+    expected = np.array([[np.inf, -np.inf, 1], [1, 1, np.nan]])
+    assert_exact(cyconv.avg_pool2d(x, 2)[0, 0], expected)
+
+
+def test_average_of_a_large_window_stays_accurate(dtype):
+    """A quarter of a million tenths: added one by one in float32 they would lose four digits."""
+    x = np.full((1, 512, 512, 3), 0.1, dtype)
+    y = cyconv.avg_pool2d(x, 512)
+    assert_rounded(y, np.full((1, 1, 1, 3), np.float64(x.flat[0])), 0.1, terms=512)
+
+
+@pytest.mark.parametrize("pool", [cyconv.max_pool2d, cyconv.avg_pool2d])
+def test_one_image_at_a_time_gives_the_same_bits(pool, dtype, rng):
+    x = rng.standard_normal((5, 9, 11, 7)).astype(dtype)
+    apart = [pool(x[n : n + 1], 3, stride=2, padding=1) for n in range(5)]
+    assert pool(x, 3, stride=2, padding=1).tobytes() == np.concatenate(apart).tobytes()
