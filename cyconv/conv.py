@@ -118,8 +118,9 @@ def conv2d(
         b = bias_vector(b, g.y[3])
     shape = g.y if batched else g.y[1:]
     y = np.empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
+    kernel = kernel_for(g, algorithm)
     if g.work:
-        kernels.modules[kernel_for(g, algorithm), x.dtype].forward(
+        kernels.modules[kernel, x.dtype].forward(
             x if batched else x[None],
             w,
             b,
@@ -196,8 +197,9 @@ def conv2d_input_grad(
 
 
 def _input_grad(dy: Real, w: Real, dx: Real, g: geometry.Conv, algorithm: str) -> None:
+    kernel = kernel_for(g, algorithm)
     if g.work:
-        kernels.modules[kernel_for(g, algorithm), dy.dtype].input_grad(
+        kernels.modules[kernel, dy.dtype].input_grad(
             dy if dy.ndim == 4 else dy[None],
             w,
             None,
@@ -268,8 +270,9 @@ def conv2d_weight_grad(
 
 
 def _weight_grad(dy: Real, x: Real, dw: Real, db: Real | None, g: geometry.Conv, algorithm: str) -> None:
+    kernel = kernel_for(g, algorithm, of_weights=True)
     if g.work:
-        kernels.modules[kernel_for(g, algorithm, of_weights=True), dy.dtype].weight_grad(
+        kernels.modules[kernel, dy.dtype].weight_grad(
             dy if dy.ndim == 4 else dy[None],
             x if x.ndim == 4 else x[None],
             dw,

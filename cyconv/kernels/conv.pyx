@@ -4,6 +4,7 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 
 from cyconv.kernels.correlate cimport Work, pixel_block, run_task, set_forward, set_gradient, work_bytes
+from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_row, pack_rows, product_width
 from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, plan_outer, run_outer
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
@@ -56,6 +57,25 @@ cdef int run(Work* k, int threads) except -1:
     return 0
 
 
+cdef int run_narrow(Narrow* k, const real* w, int threads) except -1:
+    cdef Py_ssize_t row
+    cdef size_t shared = lines(k.R*k.K*product_width(k), sizeof(real)), size = lines(narrow_bytes(k), 1)
+    cdef void* block = allocate(shared + size*threads)
+    cdef char* scratch = align(block) + shared
+    k.packed = <real*>align(block)
+    with nogil:
+        pack_rows(k, w)
+    if threads == 1:
+        with nogil:
+            for row in range(k.N*k.H):
+                narrow_row(k, row, scratch)
+    else:
+        for row in prange(k.N*k.H, nogil=True, num_threads=threads, schedule="dynamic", chunksize=8):
+            narrow_row(k, row, scratch + threadid()*size)
+    free(block)
+    return 0
+
+
 def forward(
     const real[:, :, :, ::1] x not None, const real[:, :, :, ::1] w not None, const real[::1] b,
     real[:, :, :, ::1] y not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
@@ -85,6 +105,17 @@ def input_grad(
     """
     cdef Work k
     cdef Py_ssize_t a, c
+    cdef Narrow narrow
+    if groups == 1 and dilation_w == 1:
+        narrow.N, narrow.OH, narrow.OW, narrow.K = dy.shape[0], dy.shape[1], dy.shape[2], dy.shape[3]
+        narrow.H, narrow.W, narrow.C = dx.shape[1], dx.shape[2], dx.shape[3]
+        narrow.R, narrow.S, narrow.dilation_h = w.shape[0], w.shape[1], dilation_h
+        narrow.stride_h, narrow.stride_w, narrow.pad_h, narrow.pad_w = stride_h, stride_w, pad_h, pad_w
+        if narrow_pays(&narrow):
+            narrow.dy, narrow.dx, narrow.bias = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], NULL if b is None else &b[0]
+            narrow.relu = relu
+            run_narrow(&narrow, &w[0, 0, 0, 0], threads)
+            return
     set_gradient(&k, dy, w, b, dx, groups, relu)
     for a in range(min(stride_h, dx.shape[1])):
         k.source.h = gradient_axis(

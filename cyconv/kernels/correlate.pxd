@@ -20,7 +20,7 @@ from libc.string cimport memset
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real
 from cyconv.kernels.tile cimport ACROSS, Finish, panel_start, panels_of, tile, tile_rows
-from cyconv.kernels.windows cimport Source, copies_runs, find_runs
+from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
 cdef struct Weights:
     # w(r, s, c, k) = w[(r*S + s)*tap + c*row + k*column], group g starts at g*group
@@ -165,8 +165,10 @@ cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexce
     cdef const Source* s = &k.source
     cdef const Target* y = &k.target
     cdef Py_ssize_t first = index // k.parts*k.block, pixels = min(k.block, k.pixels - first)
-    cdef Py_ssize_t panels = panels_of(y.K), total = panels*y.groups, chunk = max(1, KC // s.length)
-    cdef Py_ssize_t panel, group, column, columns, t, c, length, i, n, q, p, vector, step = min(s.length, KC)
+    cdef Py_ssize_t panels = panels_of(y.K), total = panels*y.groups, chunk, step
+    cdef Py_ssize_t panel, group, column, columns, t, c, length, i, row, vector
+    cdef Pixel pixel
+    cdef real* y_q
     cdef Finish f
     cdef int nv
     cdef const real** at = <const real**>take(&scratch, k.block*s.segments + k.block, sizeof(void*))
@@ -181,17 +183,23 @@ cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexce
     for t in range(s.segments):                     # the last tile may be short: its spare rows read the last pixel
         for i in range(pixels, (pixels + 2*MR - 1) // (2*MR)*(2*MR)):
             at[t*k.block + i] = at[t*k.block + pixels - 1]
-    for i in range(pixels):
-        n = (first + i) // (s.h.count*s.w.count)
-        q = (first + i) // s.w.count % s.h.count
-        p = (first + i) % s.w.count
-        out[i] = y.y + ((n*y.H + s.h.out + q*s.h.out_step)*y.W + s.w.out + p*s.w.out_step)*y.K*y.groups
+    pixel = pixel_at(s, first)
+    i = 0
+    while i < pixels:
+        row = min(pixels - i, s.w.count - pixel.p)
+        y_q = y.y + ((pixel.n*y.H + s.h.out + pixel.q*s.h.out_step)*y.W + s.w.out)*y.K*y.groups
+        for t in range(row):
+            out[i + t] = y_q + (pixel.p + t)*s.w.out_step*y.K*y.groups
+        i += row
+        next_row(s, &pixel)
 
     f.lo, f.relu = 0, y.relu
     for panel in range(index % k.parts*total // k.parts, (index % k.parts + 1)*total // k.parts):
         group = panel // panels
         vector = panel_start(y.K, panels, panel % panels)
         nv = <int>(panel_start(y.K, panels, panel % panels + 1) - vector)
+        step = KC*NV // nv                          # a narrow panel has a longer chunk in the same cache
+        chunk = max(1, step // s.length)
         column = vector*VL
         columns = min(nv*VL, y.K - column)
         f.lanes = <int>(columns - (nv - 1)*VL)

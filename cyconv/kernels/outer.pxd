@@ -106,21 +106,26 @@ cdef inline void outer_rows(
     """target[row, :] (+)= sum_i at[i][row] * panel[i, :], low <= row < high; at[i] has `readable` >= 2*MR numbers."""
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
-    cdef int rows = tile_rows(nv)
+    cdef int rows
     f.out = out
     while row < high:
+        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in the smaller tile if they fit
         start = max(0, min(row, readable - rows))
         for i in range(rows):
             out[i] = target + (start + i)*pitch
         f.lo, f.hi = <int>(row - start), <int>min(rows, high - start)
-        if nv == 1:
+        if nv == 1 and rows > MR:
             tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, f)
-        elif nv == 2:
+        elif nv == 1:
+            tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, f)
+        elif nv == 2 and rows > MR:
             tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, f)
+        elif nv == 2:
+            tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, f)
         elif NV > 2 and nv == 3:
-            tile(DOWN, tile_rows(3), NV - 1, at, 0, start, 1, pixels, panel, f)
+            tile(DOWN, MR, NV - 1, at, 0, start, 1, pixels, panel, f)
         elif NV > 2:
-            tile(DOWN, tile_rows(4), NV, at, 0, start, 1, pixels, panel, f)
+            tile(DOWN, MR, NV, at, 0, start, 1, pixels, panel, f)
         row = start + f.hi
 
 

@@ -76,8 +76,8 @@ cdef struct Source:
 
 
 cdef inline void plan_segments(Source* s, bint may_merge, Py_ssize_t readable) noexcept nogil:
-    # Below 32 channels a run per tap is too short to pay for loading its pointers; a row of taps is one run.
-    s.by_row = may_merge and s.w.slope == 1 and s.w.taps > 1 and s.C < 32 and s.w.taps*s.C <= 128
+    # Below 16 channels a run per tap is too short to pay for loading its pointers; a row of taps is one run.
+    s.by_row = may_merge and s.w.slope == 1 and s.w.taps > 1 and s.C < 16 and s.w.taps*s.C <= 128
     if s.by_row:
         s.segments, s.length = s.h.taps, s.w.taps*s.C
     else:
@@ -96,36 +96,71 @@ cdef inline const real* run_at(
         return s.x + ((n*s.h.size + ih)*s.w.size + iw)*s.C
     lo = -iw if iw < 0 else 0
     hi = s.w.size - iw if iw + pixels > s.w.size else pixels
-    memset(copy, 0, s.readable*sizeof(real))
+    memset(copy, 0, lo*s.C*sizeof(real))
+    memset(copy + hi*s.C, 0, (s.readable - hi*s.C)*sizeof(real))
     memcpy(copy + lo*s.C, s.x + ((n*s.h.size + ih)*s.w.size + iw + lo)*s.C, (hi - lo)*s.C*sizeof(real))
     return copy
+
+
+cdef struct Pixel:
+    # An output pixel of the batch
+    Py_ssize_t n
+    Py_ssize_t q
+    Py_ssize_t p
+
+
+cdef inline Pixel pixel_at(const Source* s, Py_ssize_t index) noexcept nogil:
+    cdef Pixel pixel
+    pixel.n = index // (s.h.count*s.w.count)
+    pixel.q = index // s.w.count % s.h.count
+    pixel.p = index % s.w.count
+    return pixel
+
+
+cdef inline void next_row(const Source* s, Pixel* pixel) noexcept nogil:
+    pixel.p = 0
+    pixel.q += 1
+    if pixel.q == s.h.count:
+        pixel.q = 0
+        pixel.n += 1
 
 
 cdef inline void find_runs(
     const Source* s, Py_ssize_t first, Py_ssize_t count, Py_ssize_t pitch, Py_ssize_t t0, Py_ssize_t t1,
     const real** at, real* copies, const real* zeros,
 ) noexcept nogil:
-    """at[t*pitch + i]: where run t0 <= t < t1 of output pixel first + i begins, counted through rows and images."""
-    cdef Py_ssize_t i, t, j, n, q, p, ih, iw, taps = 1 if s.by_row else s.w.taps
+    """at[t*pitch + i]: where run t0 <= t < t1 of output pixel first + i begins, counted through rows and images.
+
+    Row by row of output pixels: most of a row's pointers are a constant apart, only those at its ends need a look.
+    """
+    cdef Py_ssize_t i = 0, t, m, ih, iw, lo, hi, row, taps = 1 if s.by_row else s.w.taps
     cdef Py_ssize_t pixels = s.w.taps if s.by_row else 1
-    n = first // (s.h.count*s.w.count)
-    q = first // s.w.count % s.h.count
-    p = first % s.w.count
-    for i in range(count):
-        t = t0
-        while t < t1:
-            ih = s.h.base + q*s.h.step + (t // taps)*s.h.slope
-            for j in range(t % taps, min(taps, t % taps + t1 - t)):
-                iw = s.w.base + p*s.w.step + j*s.w.slope
-                at[t*pitch + i] = run_at(s, n, ih, iw, pixels, copies + (t*pitch + i)*s.readable, zeros)
-                t += 1
-        p += 1
-        if p == s.w.count:
-            p = 0
-            q += 1
-            if q == s.h.count:
-                q = 0
-                n += 1
+    cdef Pixel at_pixel = pixel_at(s, first)
+    cdef const real* x_t
+    cdef const real** at_t
+    cdef real* copy
+    while i < count:
+        row = min(count - i, s.w.count - at_pixel.p)
+        for t in range(t0, t1):
+            ih = s.h.base + at_pixel.q*s.h.step + t // taps*s.h.slope
+            iw = s.w.base + at_pixel.p*s.w.step + t % taps*s.w.slope
+            at_t = at + t*pitch + i
+            copy = copies + (t*pitch + i)*s.readable
+            lo = hi = 0
+            if s.readable == s.length and 0 <= ih < s.h.size:
+                lo = min(row, (max(0, -iw) + s.w.step - 1) // s.w.step)
+                hi = s.w.size - pixels - iw
+                hi = max(lo, min(row, hi // s.w.step + 1 if hi >= 0 else 0))
+            for m in range(lo):
+                at_t[m] = run_at(s, at_pixel.n, ih, iw + m*s.w.step, pixels, copy + m*s.readable, zeros)
+            if lo < hi:
+                x_t = s.x + ((at_pixel.n*s.h.size + ih)*s.w.size + iw)*s.C
+                for m in range(lo, hi):
+                    at_t[m] = x_t + m*s.w.step*s.C
+            for m in range(hi, row):
+                at_t[m] = run_at(s, at_pixel.n, ih, iw + m*s.w.step, pixels, copy + m*s.readable, zeros)
+        i += row
+        next_row(s, &at_pixel)
 
 
 cdef inline bint copies_runs(const Source* s) noexcept nogil:

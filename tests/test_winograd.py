@@ -1,0 +1,443 @@
+"""Winograd F(4x4, 3x3), forward and both gradients: near the oracle, refused elsewhere, the same bits in any split."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import draw
+import numpy as np
+import pytest
+from answers import conv_data
+from cases import Conv, Transposed
+from compare import assert_adjoint, assert_exact, assert_same_bits
+from process import run
+
+import cyconv
+
+EVERYWHERE = pytest.mark.usefixtures("isa", "threads")
+LARGEST_ERROR = {"float32": 5e-6, "float64": 2e-14}
+
+
+def winograd(integer):
+    """A random geometry that Winograd takes, often with padding wider than the window."""
+    pad, total = draw.padding(integer, (4, 4))
+    H, W = (max(1, 3 - t) + integer(0, 14) for t in total)
+    return Conv((integer(1, 3), H, W, integer(1, 40)), (3, 3), integer(1, 40), padding=pad)
+
+
+CHANNELS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 65, 130)
+BASE = Conv((2, 5, 6, 3), (3, 3), 5, padding=1)
+CASES = (
+    *(replace(BASE, x=(2, 5, 6, C)) for C in CHANNELS),
+    *(replace(BASE, K=K) for K in CHANNELS),
+    *(replace(BASE, x=(2, 5, 6, C), K=K) for C, K in ((1, 1), (17, 33), (65, 31), (130, 65), (64, 128))),
+    # Tiles cut off at the right and at the bottom.
+    *(replace(BASE, x=(2, 3, OW, 4), K=9) for OW in range(1, 15)),
+    *(replace(BASE, x=(1, OH + 2, 7, 4), K=9, padding=0) for OH in range(1, 15)),
+    replace(BASE, x=(1, 1, 1, 3)),
+    replace(BASE, x=(1, 3, 3, 3), padding=0),
+    # Padding in every form.
+    *(replace(BASE, padding=padding) for padding in (0, 2, "valid", "same", "same_lower", (0, 3), (2, 1))),
+    *(replace(BASE, padding=padding) for padding in (((0, 1), (2, 0)), ((2, 0), (0, 1)), ((1, 3), (0, 2)))),
+    # Wider than the window, and than the input: tiles of nothing but zeros.
+    *(replace(BASE, x=(1, 3, 4, 3), padding=padding) for padding in (4, 7, ((9, 0), (0, 8)), ((0, 6), (11, 3)))),
+    replace(BASE, x=(1, 1, 1, 3), padding=((5, 2), (3, 6))),
+    *draw.many(winograd, 40),
+)
+LARGE = (
+    Conv((3, 26, 29, 5), (3, 3), 7, padding=1),  # 168 tiles: two blocks
+    Conv((2, 45, 66, 3), (3, 3), 5, padding=1),  # 408: the weight gradient in three splits
+    Conv((9, 43, 45, 3), (3, 3), 5, padding=1),  # 1188: in as many as there may be
+    Conv((2, 25, 26, 400), (3, 3), 3),  # many channels: smaller blocks, several chunks
+    Conv((1, 6, 7, 3), (3, 3), 400, padding=1),  # one block, its panels shared out
+    Conv((1, 9, 10, 130), (3, 3), 140, padding=1),
+)
+TRANSPOSED = (
+    *(Transposed((2, 4, 5, C), (3, 3), 5) for C in CHANNELS[::3]),
+    *(Transposed((2, 4, 5, 3), (3, 3), K) for K in CHANNELS[::3]),
+    *(Transposed((2, 5, 6, 3), (3, 3), 4, padding=padding) for padding in (1, 2, "same", ((0, 2), (1, 0)))),
+    Transposed((3, 26, 29, 5), (3, 3), 7, padding=1),
+)
+
+
+def assert_near(actual, expected, dtype):
+    """A tile mixes its numbers, so its error is relative to the largest, not to each sum's own terms."""
+    assert actual.dtype == dtype
+    assert actual.shape == expected.shape
+    error = np.abs(actual - expected).max(initial=0)
+    assert error <= LARGEST_ERROR[dtype.name] * np.abs(expected).max(initial=0)
+
+
+# Close to the oracle.
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", [*CASES, *LARGE], ids=str)
+def test_rounding_error(case, dtype):
+    data = conv_data(case, dtype.name)
+    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
+    assert_near(cyconv.conv2d(x, w, b, padding=case.padding, algorithm="winograd"), data.y, dtype)
+    dx = cyconv.conv2d_input_grad(dy, w, case.x, padding=case.padding, algorithm="winograd")
+    dw = cyconv.conv2d_weight_grad(dy, x, 3, padding=case.padding, algorithm="winograd")
+    assert_near(dx, data.dx, dtype)
+    assert_near(dw, data.dw, dtype)
+    all_three = cyconv.conv2d_backward(dy, x, w, padding=case.padding, algorithm="winograd")
+    assert_same_bits(all_three[0], dx)
+    assert_same_bits(all_three[1], dw)
+    assert_near(all_three[2], data.db, dtype)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", TRANSPOSED, ids=str)
+def test_rounding_error_of_the_transposed_convolution(case, dtype):
+    data = conv_data(case, dtype.name)
+    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
+    y = cyconv.conv_transpose2d(x, w, b, padding=case.padding, algorithm="winograd")
+    assert_near(y, data.y, dtype)
+    gradients = cyconv.conv_transpose2d_backward(dy, x, w, padding=case.padding, algorithm="winograd")
+    for got, expected in zip(gradients, (data.dx, data.dw, data.db), strict=True):
+        assert_near(got, expected, dtype)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", [CASES[0], *CASES[13:26:3], LARGE[0], LARGE[4]], ids=str)
+def test_bias_and_relu(case, dtype):
+    data = conv_data(case, dtype.name)
+    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
+    options = {"padding": case.padding, "algorithm": "winograd"}
+    y = cyconv.conv2d(x, w, b, **options)
+    assert_near(cyconv.conv2d(x, w, **options), data.y - data.b, dtype)
+    assert (y < 0).any()
+    relu = cyconv.conv2d(x, w, b, activation="relu", **options)
+    assert_exact(relu, np.maximum(y, 0))
+    fused = cyconv.conv2d_backward(dy, x, w, activation="relu", y=relu, **options)
+    apart = cyconv.conv2d_backward(np.where(relu > 0, dy, dtype.type(0)), x, w, **options)
+    for got, expected in zip(fused, apart, strict=True):
+        assert_same_bits(got, expected)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("seed", range(40))
+def test_gradients_are_adjoint_to_the_convolution(seed, rng):
+    case = winograd(draw.chooser(("adjoint", seed)))
+    x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
+    y = cyconv.conv2d(x, w, padding=case.padding, algorithm="winograd")
+    dy = rng.standard_normal(y.shape)
+    dx, dw, db = cyconv.conv2d_backward(dy, x, w, padding=case.padding, algorithm="winograd")
+    assert_adjoint((y, dy), (x, dx), (w, dw))
+    assert_adjoint((np.ones(case.K), db), (np.ones(dy.shape), dy))
+
+
+@EVERYWHERE
+def test_sums_over_a_million_pixels_stay_accurate(dtype):
+    """Added one by one in float32, a million constants would lose a hundredth of db and dw."""
+    x, dy = np.full((16, 256, 256, 2), 0.3, dtype), np.full((16, 254, 254, 3), 0.1, dtype)
+    _, dw, db = cyconv.conv2d_backward(dy, x, np.ones((3, 3, 2, 3), dtype), algorithm="winograd")
+    pixels, (a, b) = 16 * 254**2, (np.float64(x.flat[0]), np.float64(dy.flat[0]))
+    assert_near(db, np.full(3, pixels * b), dtype)
+    assert_near(dw, np.full((3, 3, 2, 3), pixels * a * b), dtype)
+
+
+@EVERYWHERE
+def test_an_empty_batch(dtype):
+    x, w = np.ones((0, 5, 6, 3), dtype), np.ones((3, 3, 3, 4), dtype)
+    y = cyconv.conv2d(x, w, padding=1, algorithm="winograd")
+    assert (y.shape, y.dtype) == ((0, 5, 6, 4), dtype)
+    dx, dw, db = cyconv.conv2d_backward(y, x, w, padding=1, algorithm="winograd")
+    assert dx.shape == x.shape
+    assert_exact(dw, np.zeros(w.shape))
+    assert_exact(db, np.zeros(4))
+    assert cyconv.conv_transpose2d(y, w, padding=1, algorithm="winograd").shape == x.shape
+
+
+# The same bits.
+
+# Blocks, splits of the sum, shared panels, chunks of channels: whatever a team could be given parts of.
+SHAPES = (((3, 19, 23, 11), 37), ((2, 45, 66, 3), 5), ((1, 6, 7, 130), 400), ((2, 9, 10, 300), 20))
+
+
+def results(x, w, **options):
+    """y, dx, dw, db, and the transposed convolution of y."""
+    y = cyconv.conv2d(x, w, padding=1, **options)
+    back = cyconv.conv_transpose2d(y, w, padding=1, **options)
+    return [y, *cyconv.conv2d_backward(y, x, w, padding=1, **options), back]
+
+
+def normal(rng, dtype, x, K):
+    return rng.standard_normal(x).astype(dtype), rng.standard_normal((3, 3, x[3], K)).astype(dtype)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_number_of_threads_does_not_change_a_bit(shape, dtype, team, rng):
+    x, w = normal(rng, dtype, *shape)
+    with team(1):
+        alone = results(x, w, algorithm="winograd")
+    for n in (2, 3, 5, 8, 17):
+        with team(n):
+            for got, wanted in zip(results(x, w, algorithm="winograd"), alone, strict=True):
+                assert_same_bits(got, wanted)
+
+
+@pytest.mark.usefixtures("isa")
+def test_python_threads_may_call_at_the_same_time(dtype, team, rng):
+    x, w = normal(rng, dtype, *SHAPES[0])
+    with team(2), ThreadPoolExecutor(6) as pool:
+        alone = results(x, w, algorithm="winograd")
+        for together in pool.map(lambda _: results(x, w, algorithm="winograd"), range(18)):
+            for got, wanted in zip(together, alone, strict=True):
+                assert_same_bits(got, wanted)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("shape", [((5, 9, 11, 7), 19), ((5, 26, 29, 3), 9), ((5, 6, 7, 130), 300)], ids=str)
+@pytest.mark.parametrize("cuts", [(1, 2, 3, 4), (2,), (4,)], ids=str)
+def test_a_batch_may_be_split(shape, cuts, dtype, rng):
+    """The images of other calls decide where tiles lie in a block, and how large blocks are: never the bits."""
+    x, w = normal(rng, dtype, *shape)
+    y = cyconv.conv2d(x, w, padding=1, algorithm="winograd")
+    apart = [cyconv.conv2d(part, w, padding=1, algorithm="winograd") for part in np.split(x, cuts)]
+    assert_same_bits(np.concatenate(apart), y)
+    dx = cyconv.conv2d_input_grad(y, w, x.shape, padding=1, algorithm="winograd")
+    parts = zip(apart, np.split(x, cuts), strict=True)
+    apart = [cyconv.conv2d_input_grad(dy, w, part.shape, padding=1, algorithm="winograd") for dy, part in parts]
+    assert_same_bits(np.concatenate(apart), dx)
+    assert_same_bits(cyconv.conv2d(x[2], w, padding=1, algorithm="winograd"), y[2])
+
+
+# What is not finite.
+
+SOURCES = {
+    "forward": lambda x, w, algorithm: cyconv.conv2d(x, w, padding=1, algorithm=algorithm),
+    "input gradient": lambda dy, w, algorithm: cyconv.conv2d_input_grad(
+        dy, w.swapaxes(2, 3), (*dy.shape[:3], w.shape[3]), padding=1, algorithm=algorithm
+    ),
+}
+
+
+def whole_tiles(spoilt):
+    """Every tile of 4 x 4 results that holds a spoilt one."""
+    reached = spoilt.copy()
+    for h in range(0, spoilt.shape[1], 4):
+        for v in range(0, spoilt.shape[2], 4):
+            tile = np.s_[:, h : h + 4, v : v + 4]
+            reached[tile] = spoilt[tile].any(axis=(1, 2), keepdims=True)
+    return reached
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
+@pytest.mark.parametrize(("C", "K"), [(1, 1), (3, 5), (16, 17), (9, 33)])
+@pytest.mark.parametrize("source", SOURCES)
+def test_one_input_that_is_not_finite_reaches_its_windows_and_at_most_their_tiles(source, bad, C, K, dtype, rng):
+    call = SOURCES[source]
+    x, w = normal(rng, dtype, (2, 9, 10, C), K)
+    clean = call(x, w, "winograd")
+    for where in [(0, 0, 0, 0), (1, 8, 9, C - 1), (1, 4, 3, C // 2), (0, 3, 4, C - 1)]:
+        spoilt = x.copy()
+        spoilt[where] = bad
+        sees = ~np.isfinite(call(spoilt, w, "direct"))
+        y = call(spoilt, w, "winograd")
+        assert sees.any()
+        assert not np.isfinite(y[sees]).any()
+        elsewhere = ~whole_tiles(sees)
+        assert elsewhere.any()
+        assert_same_bits(y[elsewhere], clean[elsewhere])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("K", [2, 7, 16, 33, 70])
+def test_one_weight_that_is_not_finite_spoils_its_own_output_channel_only(K, bad, dtype, rng):
+    x, w = normal(rng, dtype, (2, 6, 7, 3), K)
+    clean = cyconv.conv2d(x, w, padding=1, algorithm="winograd")
+    for k in (0, K // 2, K - 1):
+        spoilt = w.copy()
+        spoilt[1, 2, 1, k] = bad
+        sees = ~np.isfinite(cyconv.conv2d(x, spoilt, padding=1, algorithm="direct"))
+        y = cyconv.conv2d(x, spoilt, padding=1, algorithm="winograd")
+        others = np.arange(K) != k
+        assert sees.any()
+        assert not np.isfinite(y[sees]).any()
+        assert_same_bits(y[..., others], clean[..., others])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize(("C", "K"), [(2, 3), (9, 17), (70, 40)])
+def test_in_the_weight_gradient_it_stays_in_its_channels(C, K, bad, dtype, rng):
+    x, dy = (rng.standard_normal((2, 9, 10, channels)).astype(dtype) for channels in (C, K))
+
+    def gradient(dy, x, algorithm="winograd"):
+        return cyconv.conv2d_weight_grad(dy, x, 3, padding=1, algorithm=algorithm)
+
+    clean = gradient(dy, x)
+    for pixel, c, k in [((0, 0, 0), 0, 0), ((1, 8, 9), C - 1, K - 1), ((1, 4, 3), C // 2, K // 2)]:
+        spoilt_x, spoilt_dy = x.copy(), dy.copy()
+        spoilt_x[(*pixel, c)] = spoilt_dy[(*pixel, k)] = bad
+        for pair, others in [
+            ((dy, spoilt_x), np.s_[:, :, np.arange(C) != c]),
+            ((spoilt_dy, x), np.s_[..., np.arange(K) != k]),
+        ]:
+            sees = ~np.isfinite(gradient(*pair, "direct"))
+            dw = gradient(*pair)
+            assert sees.any()
+            assert not np.isfinite(dw[sees]).any()
+            assert_same_bits(dw[others], clean[others])
+
+
+# Where it does not apply.
+
+ELSEWHERE = {
+    "1 by 1": ((1, 1), {}),
+    "5 by 5": ((5, 5), {}),
+    "3 by 2": ((3, 2), {}),
+    "stride 2": ((3, 3), {"stride": 2}),
+    "stride (1, 2)": ((3, 3), {"stride": (1, 2)}),
+    "dilation 2": ((3, 3), {"dilation": 2}),
+    "dilation (2, 1)": ((3, 3), {"dilation": (2, 1)}),
+    "groups 2": ((3, 3), {"groups": 2}),
+    "depthwise": ((3, 3), {"groups": 4}),
+}
+
+
+def elsewhere(name, rng, N=2):
+    kernel_size, geometry = ELSEWHERE[name]
+    x = rng.standard_normal((N, 9, 9, 4))
+    return x, rng.standard_normal((*kernel_size, 4 // geometry.get("groups", 1), 4)), geometry
+
+
+@pytest.mark.parametrize("N", [2, 0])
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_it_is_refused_where_it_does_not_apply(name, N, rng):
+    x, w, geometry = elsewhere(name, rng, N)
+    dy, painted = cyconv.conv2d(x, w, **geometry), cyconv.conv_transpose2d(x, w, **geometry)
+    for function, arguments in (
+        (cyconv.conv2d, (x, w)),
+        (cyconv.conv2d_input_grad, (dy, w, x.shape)),
+        (cyconv.conv2d_weight_grad, (dy, x, w.shape[:2])),
+        (cyconv.conv2d_backward, (dy, x, w)),
+        (cyconv.conv_transpose2d, (x, w)),
+        (cyconv.conv_transpose2d_backward, (painted, x, w)),
+    ):
+        function(*arguments, **geometry, algorithm="direct")
+        with pytest.raises(ValueError, match=r"`algorithm`.*winograd"):
+            function(*arguments, **geometry, algorithm="winograd")
+
+
+def test_it_is_refused_for_sequences():
+    x, w, dy = np.ones((2, 9, 4)), np.ones((3, 4, 5)), np.ones((2, 7, 5))
+    for function, arguments in (
+        (cyconv.conv1d, (x, w)),
+        (cyconv.conv1d_input_grad, (dy, w, x.shape)),
+        (cyconv.conv1d_weight_grad, (dy, x, 3)),
+        (cyconv.conv1d_backward, (dy, x, w)),
+    ):
+        function(*arguments, algorithm="direct")
+        with pytest.raises(ValueError, match=r"`algorithm`.*winograd"):
+            function(*arguments, algorithm="winograd")
+
+
+# What "auto" stands for.
+
+LARGE_WORK, SMALL_WORK = ((2, 32, 32, 64), 64), ((2, 6, 7, 5), 6)
+
+
+@pytest.fixture
+def setting():
+    """set_algorithm, from "auto", and as it was before when the test is over."""
+    before = cyconv.get_algorithm()
+    cyconv.set_algorithm("auto")
+    yield cyconv.set_algorithm
+    cyconv.set_algorithm(before)
+
+
+def bits(x, w, algorithm):
+    """Of the results that depend on the algorithm; db need not."""
+    y, dx, dw, _, back = results(x, w, algorithm=algorithm)
+    return [a.tobytes() for a in (y, dx, dw, back)]
+
+
+@pytest.fixture
+def kinds(dtype, rng):
+    """For large and for small work: which algorithm each result under "auto" has the bits of."""
+    arrays = [normal(rng, dtype, *work) for work in (LARGE_WORK, SMALL_WORK)]
+    by_hand = [(bits(*a, "direct"), bits(*a, "winograd")) for a in arrays]
+    assert all(one != other for pair in by_hand for one, other in zip(*pair, strict=True))
+
+    def now():
+        for a, (direct, winograd) in zip(arrays, by_hand, strict=True):
+            assert (bits(*a, "direct"), bits(*a, "winograd")) == (direct, winograd), "a name always means itself"
+            found = bits(*a, "auto")
+            yield "direct" if found == direct else "winograd" if found == winograd else "mixed"
+
+    return lambda: tuple(now())
+
+
+def test_auto_takes_winograd_for_large_work(setting, kinds):
+    assert cyconv.get_algorithm() == "auto"
+    assert kinds() == ("winograd", "direct")
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_the_setting_decides_what_auto_means(algorithm, setting, kinds):
+    setting(algorithm)
+    assert cyconv.get_algorithm() == algorithm
+    assert kinds() == (algorithm, algorithm)
+    setting("auto")
+    assert kinds() == ("winograd", "direct")
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_under_auto_what_winograd_cannot_do_is_direct(name, setting, rng):
+    x, w, geometry = elsewhere(name, rng)
+    y = cyconv.conv2d(x, w, **geometry, algorithm="direct")
+    gradients = cyconv.conv2d_backward(y, x, w, **geometry, algorithm="direct")
+    setting("winograd")
+    assert_same_bits(cyconv.conv2d(x, w, **geometry), y)
+    for got, wanted in zip(cyconv.conv2d_backward(y, x, w, **geometry), gradients, strict=True):
+        assert_same_bits(got, wanted)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", [*CASES[::8], LARGE[0]], ids=str)
+def test_small_work_is_exact_under_auto(case, dtype, setting):
+    data = conv_data(case, "integers")
+    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
+    assert_exact(cyconv.conv2d(x, w, b, padding=case.padding), data.y)
+    gradients = cyconv.conv2d_backward(dy, x, w, padding=case.padding)
+    for got, expected in zip(gradients, (data.dx, data.dw, data.db), strict=True):
+        assert_exact(got, expected)
+
+
+@pytest.mark.parametrize("name", ["fast", "Direct", "", None, 1, ["direct"]], ids=repr)
+def test_a_setting_that_is_no_algorithm(name, setting):
+    setting("direct")
+    with pytest.raises(ValueError, match=r"`algorithm`.*'auto', 'direct', 'winograd'"):
+        setting(name)
+    assert cyconv.get_algorithm() == "direct"
+
+
+@pytest.mark.parametrize(
+    ("environment", "printed"),
+    [
+        ({}, "auto False True"),
+        ({"CYCONV_ALGORITHM": ""}, "auto False True"),
+        ({"CYCONV_ALGORITHM": "auto"}, "auto False True"),
+        ({"CYCONV_ALGORITHM": "direct"}, "direct True True"),
+        ({"CYCONV_ALGORITHM": "winograd"}, "winograd False False"),
+    ],
+    ids=str,
+)
+def test_the_environment_decides_what_auto_means(environment, printed):
+    script = f"""
+        import numpy as np
+        import cyconv
+
+        def is_direct(shape, K):
+            rng = np.random.default_rng(1)
+            x, w = rng.standard_normal(shape), rng.standard_normal((3, 3, shape[3], K))
+            return (cyconv.conv2d(x, w) == cyconv.conv2d(x, w, algorithm="direct")).all()
+
+        print(cyconv.get_algorithm(), is_direct(*{LARGE_WORK}), is_direct(*{SMALL_WORK}))
+    """
+    assert run(script, **environment) == printed
