@@ -18,8 +18,8 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
-from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real
-from cyconv.kernels.tile cimport ACROSS, Finish, panel_start, panels_of, tile, tile_rows
+from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real
+from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
 cdef struct Weights:
@@ -140,26 +140,6 @@ cdef inline void pack(
             panel += length*width
 
 
-cdef inline void multiply_block(
-    int nv, const real** at, Py_ssize_t pitch, Py_ssize_t pixels, Py_ssize_t start, Py_ssize_t segments,
-    Py_ssize_t length, const real* panel, Finish* f, real** out,
-) noexcept nogil:
-    """One chunk of one panel for all pixels of a block, tile by tile."""
-    cdef Py_ssize_t i = 0
-    while i < pixels:
-        f.out = out + i
-        f.hi = <int>min(pixels - i, tile_rows(nv))
-        if nv == 1:
-            tile(ACROSS, tile_rows(1), 1, at + i, pitch, start, segments, length, panel, f)
-        elif nv == 2:
-            tile(ACROSS, tile_rows(2), 2, at + i, pitch, start, segments, length, panel, f)
-        elif NV > 2 and nv == 3:
-            tile(ACROSS, tile_rows(3), NV - 1, at + i, pitch, start, segments, length, panel, f)
-        elif NV > 2:
-            tile(ACROSS, tile_rows(4), NV, at + i, pitch, start, segments, length, panel, f)
-        i += tile_rows(nv)
-
-
 cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexcept nogil:
     """Task `index`: block index // parts of the pixels, range index % parts of the panels of all groups."""
     cdef const Source* s = &k.source
@@ -211,7 +191,7 @@ cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexce
             f.bias = bias
         if s.segments == 0:                         # a phase no tap reaches: zeros and the bias
             f.first = f.last = True
-            multiply_block(nv, at, 0, pixels, 0, 0, 0, packed, &f, out)
+            multiply_across(nv, at, 0, pixels, 0, 0, 0, packed, &f, out)
         t = 0
         while t < s.segments:
             c = 0
@@ -220,7 +200,7 @@ cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexce
                 pack(k, group, t, min(chunk, s.segments - t), c, length, column, columns, nv, packed)
                 f.first = t == 0 and c == 0
                 f.last = t + chunk >= s.segments and (s.by_row or c + length >= k.C)
-                multiply_block(
+                multiply_across(
                     nv, at + t*k.block, k.block, pixels, group*k.C + c, min(chunk, s.segments - t), length, packed,
                     &f, out,
                 )

@@ -15,9 +15,9 @@ from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport (
-    MR, NV, VGREATER, VL, VLOAD, VSELECT, VZERO, load_upto, real, store_upto, vec,
+    MR, VGREATER, VL, VLOAD, VSELECT, VZERO, load_upto, real, store_upto, vec,
 )
-from cyconv.kernels.tile cimport ACROSS, Finish, panel_start, panels_of, tile, tile_rows
+from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 
 cdef enum:
     LARGEST = 1 << 20       # bytes of the products of a row
@@ -69,24 +69,6 @@ cdef inline void pack_rows(const Narrow* k, const real* w) noexcept nogil:
                 packed += width
 
 
-cdef inline void multiply_row(
-    int nv, const real** at, Py_ssize_t count, Py_ssize_t K, const real* panel, Finish* f, real** out
-) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    while i < count:
-        f.out = out + i
-        f.hi = <int>min(count - i, tile_rows(nv))
-        if nv == 1:
-            tile(ACROSS, tile_rows(1), 1, at + i, 0, 0, 1, K, panel, f)
-        elif nv == 2:
-            tile(ACROSS, tile_rows(2), 2, at + i, 0, 0, 1, K, panel, f)
-        elif NV > 2 and nv == 3:
-            tile(ACROSS, tile_rows(3), NV - 1, at + i, 0, 0, 1, K, panel, f)
-        elif NV > 2:
-            tile(ACROSS, tile_rows(4), NV, at + i, 0, 0, 1, K, panel, f)
-        i += tile_rows(nv)
-
-
 cdef inline void gather_row(const Narrow* k, const real* products, Py_ssize_t rows, real* dx_h) noexcept nogil:
     """One row of dx from the products of its window rows.  A load takes VL numbers, of which C are stored."""
     cdef Py_ssize_t v, i, s, j, step = k.OW*product_width(k)
@@ -131,7 +113,9 @@ cdef inline void narrow_row(const Narrow* k, Py_ssize_t row, char* scratch) noex
             start = panel_start(columns, panels, panel)*VL
             width = panel_start(columns, panels, panel + 1)*VL - start
             f.column = start
-            multiply_row(<int>(width // VL), at, k.OW, k.K, k.packed + (r*wide + start)*k.K, &f, out)
+            multiply_across(
+                <int>(width // VL), at, 0, k.OW, 0, 1, k.K, k.packed + (r*wide + start)*k.K, &f, out
+            )
         rows += 1
     gather_row(k, products, rows, k.dx + row*k.W*k.C)
 

@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real, vec
-from cyconv.kernels.tile cimport DOWN, Finish, panel_start, panels_of, tile, tile_rows
+from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segments
 
 cdef enum:
@@ -99,36 +99,6 @@ cdef inline void add_pixels(
         db[i] += flat[i]
 
 
-cdef inline void outer_rows(
-    const real** at, Py_ssize_t low, Py_ssize_t high, Py_ssize_t readable, Py_ssize_t pixels, int nv,
-    const real* panel, real* target, Py_ssize_t pitch, Finish* f,
-) noexcept nogil:
-    """target[row, :] (+)= sum_i at[i][row] * panel[i, :], low <= row < high; at[i] has `readable` >= 2*MR numbers."""
-    cdef real* out[2*MR]
-    cdef Py_ssize_t row = low, start, i
-    cdef int rows
-    f.out = out
-    while row < high:
-        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in the smaller tile if they fit
-        start = max(0, min(row, readable - rows))
-        for i in range(rows):
-            out[i] = target + (start + i)*pitch
-        f.lo, f.hi = <int>(row - start), <int>min(rows, high - start)
-        if nv == 1 and rows > MR:
-            tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, f)
-        elif nv == 1:
-            tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, f)
-        elif nv == 2 and rows > MR:
-            tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, f)
-        elif nv == 2:
-            tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, f)
-        elif NV > 2 and nv == 3:
-            tile(DOWN, MR, NV - 1, at, 0, start, 1, pixels, panel, f)
-        elif NV > 2:
-            tile(DOWN, MR, NV, at, 0, start, 1, pixels, panel, f)
-        row = start + f.hi
-
-
 cdef inline void run_outer(const Outer* k, Py_ssize_t index, char* scratch) noexcept nogil:
     cdef const Source* s = &k.source
     cdef Py_ssize_t part = index % k.parts, panel_part = index // k.parts % k.panel_parts
@@ -168,7 +138,7 @@ cdef inline void run_outer(const Outer* k, Py_ssize_t index, char* scratch) noex
                 t = unit // per_run
                 low = max(unit % per_run*UNIT, group*C)
                 high = min(unit % per_run*UNIT + UNIT, s.length if s.by_row else (group + 1)*C)
-                outer_rows(
+                multiply_down(
                     at + t*KC, low, high, s.readable, pixels, nv, packed,
                     dw + (t*(s.length if s.by_row else C) - group*C)*k.K*k.groups, k.K*k.groups, &f,
                 )

@@ -1,4 +1,5 @@
-# Working memory of a kernel: one block per call, cut into equal parts for the threads.
+# Working memory of a kernel: one block per call, cut into equal parts for the threads.  The kernels take it themselves,
+# before the GIL is released: only they know their tiles and blocks.  What cannot be had is a MemoryError all the same.
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc

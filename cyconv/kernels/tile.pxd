@@ -97,3 +97,53 @@ cdef inline int panels_of(Py_ssize_t columns) noexcept nogil:
 cdef inline Py_ssize_t panel_start(Py_ssize_t columns, Py_ssize_t panels, Py_ssize_t index) noexcept nogil:
     """First vector of a panel."""
     return index*((columns + VL - 1) // VL) // panels
+
+
+cdef inline void multiply_across(
+    int nv, const real** at, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t start, Py_ssize_t segments,
+    Py_ssize_t length, const real* panel, Finish* f, real** out,
+) noexcept nogil:
+    """out[i][f.column ...] (+)= sum over segments and length, for `count` rows; at and out have 2*MR spare ones."""
+    cdef Py_ssize_t i = 0
+    while i < count:
+        f.out = out + i
+        f.hi = <int>min(count - i, tile_rows(nv))
+        if nv == 1:
+            tile(ACROSS, tile_rows(1), 1, at + i, pitch, start, segments, length, panel, f)
+        elif nv == 2:
+            tile(ACROSS, tile_rows(2), 2, at + i, pitch, start, segments, length, panel, f)
+        elif NV > 2 and nv == 3:
+            tile(ACROSS, tile_rows(3), NV - 1, at + i, pitch, start, segments, length, panel, f)
+        elif NV > 2:
+            tile(ACROSS, tile_rows(4), NV, at + i, pitch, start, segments, length, panel, f)
+        i += tile_rows(nv)
+
+
+cdef inline void multiply_down(
+    const real** at, Py_ssize_t low, Py_ssize_t high, Py_ssize_t readable, Py_ssize_t pixels, int nv,
+    const real* panel, real* target, Py_ssize_t pitch, Finish* f,
+) noexcept nogil:
+    """target[row, :] (+)= sum_i at[i][row] * panel[i, :], low <= row < high; at[i] has `readable` >= 2*MR numbers."""
+    cdef real* out[2*MR]
+    cdef Py_ssize_t row = low, start, i
+    cdef int rows
+    f.out = out
+    while row < high:
+        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in the smaller tile if they fit
+        start = max(0, min(row, readable - rows))
+        for i in range(rows):
+            out[i] = target + (start + i)*pitch
+        f.lo, f.hi = <int>(row - start), <int>min(rows, high - start)
+        if nv == 1 and rows > MR:
+            tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, f)
+        elif nv == 1:
+            tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, f)
+        elif nv == 2 and rows > MR:
+            tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, f)
+        elif nv == 2:
+            tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, f)
+        elif NV > 2 and nv == 3:
+            tile(DOWN, MR, NV - 1, at, 0, start, 1, pixels, panel, f)
+        elif NV > 2:
+            tile(DOWN, MR, NV, at, 0, start, 1, pixels, panel, f)
+        row = start + f.hi

@@ -9,8 +9,7 @@ transform the filters of that chunk into L2, multiply, and at the end of a panel
 filters are transformed once per block, never as a whole: there is no transformed filter to store (four times the
 weights) or to read from memory.
 
-The input gradient is the same with the taps backwards.  The weight gradient is F(3x3, 4x4): the 4 x 4 tiles of dy are
-the filters, and the sum over tiles is one product per e, kept in L2 for a range of channels and a few panels at a time.
+The input gradient is the same with the taps backwards; the weight gradient is in winograd_weights.pxd.
 
 Tiles are independent and the chunks of the sums fixed: the same bits for any number of threads and any split of the
 batch.  A NaN or an infinity in the source reaches at least the outputs it reaches in direct convolution, and may reach
@@ -19,19 +18,19 @@ the other outputs of its tile.
 
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
-from libc.string cimport memset
 
 from cyconv.kernels.correlate cimport Work, pack, set_forward, set_gradient
-from cyconv.kernels.outer cimport outer_rows
-from cyconv.kernels.scratch cimport LINE, align, allocate, lines, take
+from cyconv.kernels.scratch cimport align, allocate, lines, take
 from cyconv.kernels.simd cimport (
-    KC, MR, NR, NV, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, describe_build, load_upto, real, store_upto, vec,
+    KC, MR, NR, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, describe_build, load_upto, real, store_upto, vec,
 )
-from cyconv.kernels.tile cimport ACROSS, Finish, panel_start, panels_of, tile, tile_rows
-from cyconv.kernels.transform cimport (
-    transform_filter3, transform_filter4, transform_output3, transform_output4, transform_source,
-)
+from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
+from cyconv.kernels.transform cimport transform_filter3, transform_output4
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
+from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
+from cyconv.kernels.winograd_weights cimport (
+    GRADIENT_TILES, MOST_SPLITS, RANGE, Gradient, gradient_bytes, gradient_task, together,
+)
 
 cdef enum:
     CHUNK = KC // 2     # channels of a chunk: its 36 transformed filters are 576 KiB with AVX-512, less elsewhere
@@ -51,43 +50,6 @@ cdef struct Tiling:
     Py_ssize_t block
     Py_ssize_t parts    # ranges of panels
     Py_ssize_t pitch    # numbers of a transformed tile: the channels, rounded up to vectors and to a tile's rows
-
-
-cdef inline Py_ssize_t apart(Py_ssize_t numbers) noexcept nogil:
-    """Distance of the 36 parts of a transform: a multiple of 4 KiB would put all of them in one set of L1."""
-    return numbers + LINE // <Py_ssize_t>sizeof(real)
-
-
-cdef inline Py_ssize_t padded(Py_ssize_t channels) noexcept nogil:
-    return (max(2*MR, channels) + VL - 1) // VL*VL
-
-
-cdef void source_tile(
-    const real* x_n, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t h, Py_ssize_t v,
-    real* out, Py_ssize_t step, Py_ssize_t pitch,
-) noexcept nogil:
-    """out[e*step + c] = B d B^T of the 6 x 6 pixels from (h, v) on, channels c0 .. c1 - 1; zeros beyond the image."""
-    cdef vec d[36]
-    cdef vec t[36]
-    cdef const real* x_h
-    cdef Py_ssize_t c = c0, i, j, lanes
-    cdef bint inside = 0 <= h and h + 6 <= H and 0 <= v and v + 6 <= W
-    while c < c0 + pitch:
-        lanes = max(0, c1 - c)
-        for i in range(6):
-            x_h = x_n + ((h + i)*W + v)*C + c
-            for j in range(6):
-                if inside or (0 <= h + i < H and 0 <= v + j < W):
-                    d[i*6 + j] = load_upto(x_h + j*C, lanes)
-                else:
-                    d[i*6 + j] = VZERO
-        for j in range(6):
-            transform_source(d + j, t + j, 6)
-        for i in range(6):
-            transform_source(t + i*6, d + i*6, 1)
-        for i in range(36):
-            VSTORE(out + i*step + c - c0, d[i])
-        c += VL
 
 
 cdef void transform_filters(
@@ -160,25 +122,6 @@ cdef void output_tile(
                 store_upto(y_h + (i*W + j)*K + q*VL, y[i*4 + j], lanes)
 
 
-cdef void multiply(
-    int nv, const real** at, Py_ssize_t tiles, Py_ssize_t start, Py_ssize_t length, const real* panel, Finish* f,
-    real** out,
-) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    while i < tiles:
-        f.out = out + i
-        f.hi = <int>min(tiles - i, tile_rows(nv))
-        if nv == 1:
-            tile(ACROSS, tile_rows(1), 1, at + i, 0, start, 1, length, panel, f)
-        elif nv == 2:
-            tile(ACROSS, tile_rows(2), 2, at + i, 0, start, 1, length, panel, f)
-        elif NV > 2 and nv == 3:
-            tile(ACROSS, tile_rows(3), NV - 1, at + i, 0, start, 1, length, panel, f)
-        elif NV > 2:
-            tile(ACROSS, tile_rows(4), NV, at + i, 0, start, 1, length, panel, f)
-        i += tile_rows(nv)
-
-
 cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     return (
         lines(36*apart(g.block*g.pitch), sizeof(real)) + lines(36*apart(g.block*NR), sizeof(real))
@@ -223,7 +166,7 @@ cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* s
             f.first = c == 0
             for e in range(36):
                 f.column = e*step_m
-                multiply(nv, at, tiles, e*step_v + c, length, u + e*step_u, &f, out)
+                multiply_across(nv, at, 0, tiles, e*step_v + c, 1, length, u + e*step_u, &f, out)
             c += length
         for i in range(tiles):
             output_tile(
@@ -256,13 +199,9 @@ cdef int run(Work* k, int threads) except -1:
     size = lines(forward_bytes(&g), 1)
     block = allocate(size*threads)
     scratch = align(block)
-    if threads == 1:
-        with nogil:
-            for index in range(tasks):
-                forward_task(k, &g, index, scratch)
-    else:
-        for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            forward_task(k, &g, index, scratch + threadid()*size)
+    # One call, for one thread too: of two the compiler may contract a*b + c*d one way in this and the other in that.
+    for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+        forward_task(k, &g, index, scratch + threadid()*size)
     free(block)
     return 0
 
@@ -291,161 +230,6 @@ def input_grad(
     k.source.h = gradient_axis(dy.shape[1], dx.shape[1], 3, 1, pad_h, 1, 0)
     k.source.w = gradient_axis(dy.shape[2], dx.shape[2], 3, 1, pad_w, 1, 0)
     run(&k, threads)
-
-
-cdef enum:
-    RANGE = 64          # channels of x that a task of the weight gradient takes
-    GRADIENT_TILES = 64
-    MOST_SPLITS = 8
-
-cdef struct Gradient:
-    const real* x
-    const real* dy
-    real* dw
-    real* partial       # [split][9*C*K], where there are several
-    double* db          # (K,), or NULL
-    double* partial_db  # [split][K]
-    Py_ssize_t N
-    Py_ssize_t H
-    Py_ssize_t W
-    Py_ssize_t C
-    Py_ssize_t OH
-    Py_ssize_t OW
-    Py_ssize_t K
-    Py_ssize_t pad_h
-    Py_ssize_t pad_w
-    Py_ssize_t across
-    Py_ssize_t down
-    Py_ssize_t tiles
-    Py_ssize_t ranges   # of C
-    Py_ssize_t groups   # of panels
-    Py_ssize_t splits
-    Py_ssize_t pitch
-
-
-cdef void gradient_tile(
-    const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out, Py_ssize_t step,
-    vec* sums,
-) noexcept nogil:
-    """out[e*step + j] = G dy G^T of the 4 x 4 outputs of a tile, zeros beyond the image; sums[j] += these outputs."""
-    cdef vec g[16]
-    cdef vec t[24]
-    cdef vec u[36]
-    cdef vec total
-    cdef Py_ssize_t n = index // (k.across*k.down), h = index // k.across % k.down*4, v = index % k.across*4, i, j
-    cdef const real* dy_h = k.dy + ((n*k.OH + h)*k.OW + v)*k.K + column
-    cdef int q
-    for q in range(nv):
-        total = VZERO
-        for i in range(4):
-            for j in range(4):
-                if h + i < k.OH and v + j < k.OW:
-                    g[i*4 + j] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
-                    total = total + g[i*4 + j]
-                else:
-                    g[i*4 + j] = VZERO
-        sums[q] = sums[q] + total
-        for j in range(4):
-            transform_filter4(g + j, t + j, 4)
-        for i in range(6):
-            transform_filter4(t + i*4, u + i*6, 1)
-        for i in range(36):
-            VSTORE(out + i*step + q*VL, u[i])
-
-
-cdef void filter_gradient(
-    const Gradient* k, const real* m, Py_ssize_t step, int nv, Py_ssize_t c, Py_ssize_t column, Py_ssize_t columns,
-    real* dw,
-) noexcept nogil:
-    """The nine weights of channel c from their 36 products, `columns` outputs from `column` on."""
-    cdef vec d[36]
-    cdef vec t[18]
-    cdef vec y[9]
-    cdef int i, j, q
-    for q in range(nv):
-        for i in range(36):
-            d[i] = VLOAD(m + i*step + q*VL)
-        for j in range(6):
-            transform_output3(d + j, t + j, 6)
-        for i in range(3):
-            transform_output3(t + i*6, y + i*3, 1)
-        for i in range(9):
-            store_upto(dw + (i*k.C + c)*k.K + column + q*VL, y[i], columns - q*VL)
-
-
-cdef inline Py_ssize_t together() noexcept nogil:
-    """Panels of a task: RANGE columns, so that source and outputs are transformed equally often."""
-    return max(1, RANGE // NR)
-
-
-cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
-    return (
-        lines(36*apart(GRADIENT_TILES*k.pitch), sizeof(real)) + lines(GRADIENT_TILES, sizeof(void*))
-        + lines(36*together()*apart(GRADIENT_TILES*NR), sizeof(real))
-        + lines(36*together()*apart(k.pitch*NR), sizeof(real))
-    )
-
-
-cdef void gradient_task(const Gradient* k, Py_ssize_t index, char* scratch) noexcept nogil:
-    """One split of the tiles, one range of C, one group of panels of K."""
-    cdef Py_ssize_t panels = panels_of(k.K), group = index % k.groups, part = index // k.groups % k.ranges
-    cdef Py_ssize_t split = index // (k.groups*k.ranges)
-    cdef Py_ssize_t c0 = part*k.C // k.ranges, c1 = (part + 1)*k.C // k.ranges
-    cdef Py_ssize_t panel0 = group*panels // k.groups, panel1 = (group + 1)*panels // k.groups
-    cdef Py_ssize_t panel, column, columns, first, tiles, i, e, n, h, v, last = (split + 1)*k.tiles // k.splits
-    cdef Py_ssize_t step_v = apart(GRADIENT_TILES*k.pitch), step_u = apart(GRADIENT_TILES*NR)
-    cdef Py_ssize_t step_m = apart(k.pitch*NR)
-    cdef real* xs = <real*>take(&scratch, 36*step_v, sizeof(real))
-    cdef const real** at = <const real**>take(&scratch, GRADIENT_TILES, sizeof(void*))
-    cdef real* dys = <real*>take(&scratch, 36*together()*step_u, sizeof(real))
-    cdef real* m = <real*>take(&scratch, 36*together()*step_m, sizeof(real))
-    cdef real* dy_p
-    cdef real* m_p
-    cdef vec sums[NV]
-    cdef Finish f
-    cdef int nv
-    f.column, f.last, f.relu, f.lanes, f.bias, f.first = 0, False, False, VL, NULL, True
-    if part == 0:
-        column = panel_start(k.K, panels, panel0)*VL
-        columns = min(k.K, panel_start(k.K, panels, panel1)*VL) - column
-        memset(k.partial_db + split*k.K + column, 0, columns*sizeof(double))
-    first = split*k.tiles // k.splits
-    while first < last:
-        tiles = min(GRADIENT_TILES, last - first)
-        for i in range(tiles):
-            n = (first + i) // (k.across*k.down)
-            h = (first + i) // k.across % k.down*4
-            v = (first + i) % k.across*4
-            source_tile(
-                k.x + n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, h - k.pad_h, v - k.pad_w, xs + i*k.pitch, step_v, k.pitch
-            )
-        for panel in range(panel0, panel1):
-            nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
-            column = panel_start(k.K, panels, panel)*VL
-            columns = min(nv*VL, k.K - column)
-            dy_p = dys + (panel - panel0)*36*step_u
-            m_p = m + (panel - panel0)*36*step_m
-            for i in range(nv):
-                sums[i] = VZERO
-            for i in range(tiles):
-                gradient_tile(k, first + i, nv, column, columns, dy_p + i*nv*VL, step_u, sums)
-            if part == 0:
-                for i in range(columns):
-                    k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
-            for e in range(36):
-                for i in range(tiles):
-                    at[i] = xs + e*step_v + i*k.pitch
-                outer_rows(at, 0, c1 - c0, k.pitch, tiles, nv, dy_p + e*step_u, m_p + e*step_m, NR, &f)
-        f.first = False
-        first += tiles
-    for panel in range(panel0, panel1):
-        nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
-        column = panel_start(k.K, panels, panel)*VL
-        for i in range(c1 - c0):
-            filter_gradient(
-                k, m + (panel - panel0)*36*step_m + i*NR, step_m, nv, c0 + i, column, min(nv*VL, k.K - column),
-                k.dw if k.splits == 1 else k.partial + split*9*k.C*k.K,
-            )
 
 
 def weight_grad(
@@ -485,13 +269,8 @@ def weight_grad(
     k.partial_db = <double*>align(block)
     k.partial = <real*>(align(block) + biases)
     scratch = align(block) + shared
-    if threads == 1:
-        with nogil:
-            for index in range(tasks):
-                gradient_task(&k, index, scratch)
-    else:
-        for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            gradient_task(&k, index, scratch + threadid()*size)
+    for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):   # one call: see run
+        gradient_task(&k, index, scratch + threadid()*size)
     with nogil:
         if k.splits > 1:
             for i in range(numbers):

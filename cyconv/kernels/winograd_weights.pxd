@@ -1,0 +1,170 @@
+# The weight gradient by Winograd's F(3x3, 4x4): the 4 x 4 tiles of dy are the filters.
+#
+#     M[e] = sum over tiles of V[e]^T U[e]        V[e] = B d B^T,  U[e] = G dy G^T       e = 0 .. 35
+#     dw   = A M A^T
+#
+# One (C x tiles) times (tiles x K) product per e, summed over blocks of tiles.  A task keeps its 36 products in L2:
+# RANGE channels of x times as many of dy, so that either is transformed again once for every RANGE channels of the
+# other.
+
+from libc.string cimport memset
+
+from cyconv.kernels.scratch cimport lines, take
+from cyconv.kernels.simd cimport NR, NV, VL, VLOAD, VSTORE, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
+from cyconv.kernels.transform cimport transform_filter4, transform_output3
+from cyconv.kernels.winograd_tiles cimport apart, source_tile
+
+cdef enum:
+    RANGE = 64          # channels of x that a task of the weight gradient takes
+    GRADIENT_TILES = 64
+    MOST_SPLITS = 8
+
+cdef struct Gradient:
+    const real* x
+    const real* dy
+    real* dw
+    real* partial       # [split][9*C*K], where there are several
+    double* db          # (K,), or NULL
+    double* partial_db  # [split][K]
+    Py_ssize_t N
+    Py_ssize_t H
+    Py_ssize_t W
+    Py_ssize_t C
+    Py_ssize_t OH
+    Py_ssize_t OW
+    Py_ssize_t K
+    Py_ssize_t pad_h
+    Py_ssize_t pad_w
+    Py_ssize_t across
+    Py_ssize_t down
+    Py_ssize_t tiles
+    Py_ssize_t ranges   # of C
+    Py_ssize_t groups   # of panels
+    Py_ssize_t splits
+    Py_ssize_t pitch
+
+
+cdef inline void gradient_tile(
+    const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out, Py_ssize_t step,
+    vec* sums,
+) noexcept nogil:
+    """out[e*step + j] = G dy G^T of the 4 x 4 outputs of a tile, zeros beyond the image; sums[j] += these outputs."""
+    cdef vec g[16]
+    cdef vec t[24]
+    cdef vec u[36]
+    cdef vec total
+    cdef Py_ssize_t n = index // (k.across*k.down), h = index // k.across % k.down*4, v = index % k.across*4, i, j
+    cdef const real* dy_h = k.dy + ((n*k.OH + h)*k.OW + v)*k.K + column
+    cdef int q
+    for q in range(nv):
+        total = VZERO
+        for i in range(4):
+            for j in range(4):
+                if h + i < k.OH and v + j < k.OW:
+                    g[i*4 + j] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
+                    total = total + g[i*4 + j]
+                else:
+                    g[i*4 + j] = VZERO
+        sums[q] = sums[q] + total
+        for j in range(4):
+            transform_filter4(g + j, t + j, 4)
+        for i in range(6):
+            transform_filter4(t + i*4, u + i*6, 1)
+        for i in range(36):
+            VSTORE(out + i*step + q*VL, u[i])
+
+
+cdef inline void filter_gradient(
+    const Gradient* k, const real* m, Py_ssize_t step, int nv, Py_ssize_t c, Py_ssize_t column, Py_ssize_t columns,
+    real* dw,
+) noexcept nogil:
+    """The nine weights of channel c from their 36 products, `columns` outputs from `column` on."""
+    cdef vec d[36]
+    cdef vec t[18]
+    cdef vec y[9]
+    cdef int i, j, q
+    for q in range(nv):
+        for i in range(36):
+            d[i] = VLOAD(m + i*step + q*VL)
+        for j in range(6):
+            transform_output3(d + j, t + j, 6)
+        for i in range(3):
+            transform_output3(t + i*6, y + i*3, 1)
+        for i in range(9):
+            store_upto(dw + (i*k.C + c)*k.K + column + q*VL, y[i], columns - q*VL)
+
+
+cdef inline Py_ssize_t together() noexcept nogil:
+    """Panels of a task: RANGE columns, so that source and outputs are transformed equally often."""
+    return max(1, RANGE // NR)
+
+
+cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
+    return (
+        lines(36*apart(GRADIENT_TILES*k.pitch), sizeof(real)) + lines(GRADIENT_TILES, sizeof(void*))
+        + lines(36*together()*apart(GRADIENT_TILES*NR), sizeof(real))
+        + lines(36*together()*apart(k.pitch*NR), sizeof(real))
+    )
+
+
+cdef inline void gradient_task(const Gradient* k, Py_ssize_t index, char* scratch) noexcept nogil:
+    """One split of the tiles, one range of C, one group of panels of K."""
+    cdef Py_ssize_t panels = panels_of(k.K), group = index % k.groups, part = index // k.groups % k.ranges
+    cdef Py_ssize_t split = index // (k.groups*k.ranges)
+    cdef Py_ssize_t c0 = part*k.C // k.ranges, c1 = (part + 1)*k.C // k.ranges
+    cdef Py_ssize_t panel0 = group*panels // k.groups, panel1 = (group + 1)*panels // k.groups
+    cdef Py_ssize_t panel, column, columns, first, tiles, i, e, n, h, v, last = (split + 1)*k.tiles // k.splits
+    cdef Py_ssize_t step_v = apart(GRADIENT_TILES*k.pitch), step_u = apart(GRADIENT_TILES*NR)
+    cdef Py_ssize_t step_m = apart(k.pitch*NR)
+    cdef real* xs = <real*>take(&scratch, 36*step_v, sizeof(real))
+    cdef const real** at = <const real**>take(&scratch, GRADIENT_TILES, sizeof(void*))
+    cdef real* dys = <real*>take(&scratch, 36*together()*step_u, sizeof(real))
+    cdef real* m = <real*>take(&scratch, 36*together()*step_m, sizeof(real))
+    cdef real* dy_p
+    cdef real* m_p
+    cdef vec sums[NV]
+    cdef Finish f
+    cdef int nv
+    f.column, f.last, f.relu, f.lanes, f.bias, f.first = 0, False, False, VL, NULL, True
+    if part == 0:
+        column = panel_start(k.K, panels, panel0)*VL
+        columns = min(k.K, panel_start(k.K, panels, panel1)*VL) - column
+        memset(k.partial_db + split*k.K + column, 0, columns*sizeof(double))
+    first = split*k.tiles // k.splits
+    while first < last:
+        tiles = min(GRADIENT_TILES, last - first)
+        for i in range(tiles):
+            n = (first + i) // (k.across*k.down)
+            h = (first + i) // k.across % k.down*4
+            v = (first + i) % k.across*4
+            source_tile(
+                k.x + n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, h - k.pad_h, v - k.pad_w, xs + i*k.pitch, step_v, k.pitch
+            )
+        for panel in range(panel0, panel1):
+            nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
+            column = panel_start(k.K, panels, panel)*VL
+            columns = min(nv*VL, k.K - column)
+            dy_p = dys + (panel - panel0)*36*step_u
+            m_p = m + (panel - panel0)*36*step_m
+            for i in range(nv):
+                sums[i] = VZERO
+            for i in range(tiles):
+                gradient_tile(k, first + i, nv, column, columns, dy_p + i*nv*VL, step_u, sums)
+            if part == 0:
+                for i in range(columns):
+                    k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
+            for e in range(36):
+                for i in range(tiles):
+                    at[i] = xs + e*step_v + i*k.pitch
+                multiply_down(at, 0, c1 - c0, k.pitch, tiles, nv, dy_p + e*step_u, m_p + e*step_m, NR, &f)
+        f.first = False
+        first += tiles
+    for panel in range(panel0, panel1):
+        nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
+        column = panel_start(k.K, panels, panel)*VL
+        for i in range(c1 - c0):
+            filter_gradient(
+                k, m + (panel - panel0)*36*step_m + i*NR, step_m, nv, c0 + i, column, min(nv*VL, k.K - column),
+                k.dw if k.splits == 1 else k.partial + split*9*k.C*k.K,
+            )
