@@ -49,7 +49,7 @@ UNIX_FLAGS = [
     "-fvisibility=hidden",
     # No loop unrolling: GCC would unroll the tile and spill its accumulators (60 instead of 95 % of the FMA limit).
     "-fno-unroll-loops",
-    # But loops of constant length must vanish, or the sums of a depthwise tile stay in memory (0.8 of the speed).
+    # But loops of constant length must vanish, or the sums of a depthwise tile stay in memory (0.9 of the speed).
     "--param=max-completely-peeled-insns=2000",
 ]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]

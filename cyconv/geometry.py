@@ -19,7 +19,7 @@ Padding = int | Pair | tuple[Pair, Pair] | Literal["valid", "same", "same_lower"
 NAMED_PADS = ("valid", "same", "same_lower")
 LARGEST = 2**31 - 1
 POOLED = 8
-"""Multiply-adds that a tap of a pooling window is worth: it is bound by memory."""
+"""Multiply-adds that a tap of a pooling window counts for when threads are shared out: a guess, not tuned yet."""
 
 
 def integer(value: Any, name: str, least: int, kind: str = "an integer") -> int:

@@ -23,8 +23,6 @@ def prepare(work: Work) -> Prepared:
     call = _conv if isinstance(work.layer, Conv) else _pool
     try:
         call(work.first(1))()
-    except NotImplementedError as reason:
-        raise UnsupportedError(str(reason)) from None
     except ValueError as reason:
         if work.algorithm == "auto":
             raise

@@ -35,7 +35,7 @@ typedef int64_t lane;
 enum { VL = VBYTES / (int)sizeof(real) };
 
 /* The register tile: MR rows of NV vectors, all accumulators in registers.  Measured as a share of the FMA limit:
- * AVX-512 6 x 4 (24 of 32 registers) 92 %, 12 x 2 89 %; AVX2 6 x 2 (12 of 16) 95 %.  Panels of one vector use
+ * AVX-512 6 x 4 (24 of 32 registers) 80 to 92 %, as the clock goes; AVX2 6 x 2 (12 of 16) 95 %.  Narrow panels use
  * tiles of 2*MR rows: six chains of additions do not cover the latency of an FMA (4 cycles, two a cycle). */
 #if defined(__AVX512F__) || defined(__aarch64__)
 enum { MR = 6, NV = 4 };
