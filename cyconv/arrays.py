@@ -1,6 +1,7 @@
 """Arrays as the kernels need them: real, native, aligned, C order.  The one place that rejects arrays."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,18 @@ def real_arrays(names: Sequence[str], values: Sequence[Any]) -> Sequence[Real]:
     return [np.require(array, dtype, ["C", "A"]) for array in arrays]
 
 
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Real:
+    """As `numpy.empty`, but a large array begins on a cache line, where NumPy's begin 16 or 48 bytes behind one.
+
+    Otherwise every vector of 64 bytes is read and written as two halves: depthwise convolutions took 1.2 times as long.
+    """
+    size = prod(shape) * dtype.itemsize
+    if size < 1 << 16:  # the two arrays cost a microsecond
+        return np.empty(shape, dtype)
+    block = np.empty(size + 64, np.uint8)
+    return np.ndarray(shape, dtype, block, -block.__array_interface__["data"][0] % 64)
+
+
 def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Real]) -> Real:
     """`out` if a kernel can write there, a new array if it overlaps an input: `deliver` then copies the result."""
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
@@ -63,7 +76,7 @@ def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Seque
     if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
         raise ValueError("`out` must be an aligned, writeable array in C order")
     if any(np.may_share_memory(out, array) for array in inputs):
-        return np.empty(shape, dtype)
+        return empty(shape, dtype)
     return out
 
 

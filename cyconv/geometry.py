@@ -186,8 +186,15 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
     y = (N, h.output, v.output, K)
     check_size("the result", y)
     parameters = (*stride, h.before, v.before, *dilation, groups)
-    kernel = "depthwise" if groups == C == K > 1 else "conv"
+    kernel = "depthwise" if groups == C > 1 and _depthwise_fits((R, S, c, K), stride, dilation, C) else "conv"
     return Conv((N, H, W, C), (R, S, c, K), y, parameters, kernel, N * h.output * v.output * K * R * S * c)
+
+
+def _depthwise_fits(w: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int], C: int) -> bool:
+    """With several filters to a channel, the depthwise kernel keeps the window of 8 by 7 outputs in K channels."""
+    R, S, _, K = w
+    rows, columns = 7 * stride[0] + (R - 1) * dilation[0] + 1, 6 * stride[1] + (S - 1) * dilation[1] + 1
+    return K == C or rows * columns * K <= 1 << 20
 
 
 def transposed(

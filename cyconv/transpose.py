@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from cyconv import geometry, kernels, threads
 from cyconv.algorithm import kernel_for
-from cyconv.arrays import Real, deliver, output, real_arrays
+from cyconv.arrays import Real, deliver, empty, output, real_arrays
 from cyconv.conv import bias_vector, check_names, conv2d, conv2d_weight_grad
 from cyconv.geometry import Padding
 from cyconv.messages import renamed
@@ -84,7 +84,7 @@ def conv_transpose2d(
     if b is not None:
         b = bias_vector(b, g.x[3])
     shape = g.x if x.ndim == 4 else g.x[1:]
-    y = np.empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
+    y = empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
     kernel = kernel_for(g, algorithm)
     if g.work:
         kernels.modules[kernel, x.dtype].input_grad(

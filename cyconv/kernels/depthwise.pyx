@@ -1,50 +1,49 @@
-"""Depthwise convolution: every channel has its own filter and sees nothing else.
+"""Depthwise convolution: every channel has filters of its own, and they see nothing else.
 
-    y[n, i, j, c]  = act(b[c] + sum_{r, s} x[n, row(i, r), col(j, s), c] * w[r, s, c])
-    dw[r, s, c]    = sum_{n, i, j} x[n, row(i, r), col(j, s), c] * dy[n, i, j, c]
+    y[n, i, j, k]  = act(b[k] + sum_{r, s} x[n, row(i, r), col(j, s), k // multiplier] * w[r, s, k])
+    dw[r, s, k]    = sum_{n, i, j} x[n, row(i, r), col(j, s), k // multiplier] * dy[n, i, j, k]
 
-Channels are the vector axis, and there is nothing to reduce over but the window: the work is bound by loads.  So
-neighbouring outputs of a row are computed together, and a source vector is loaded once for all of them that use it:
-(TILE - 1)*stride + S loads for TILE*S multiply-adds.  The input gradient is the same loop over gradient axes
-(windows.pxd).
+Channels are the vector axis, and there is nothing to reduce over but the window: the work is bound by loads, and beyond
+the second-level cache by memory.  So neighbouring outputs of a row are computed together, and a source vector is loaded
+once for all of them that use it: (TILE - 1)*stride + S loads for TILE*S multiply-adds.  The input gradient is the same
+loop over gradient axes (windows.pxd).
 
-Loop order: output row, tile of outputs, vector of channels, window row.  Tasks: forward, output rows; weight gradient,
-SPLITS ranges of output rows, as many whatever the threads, added up in order: the same bits for any number of threads.
+Loop order: band of output rows, tile of columns, phase, row, vector of channels, window row; so the rows that two
+windows share are still in the first-level cache, and the phases of a gradient complete the lines of the target between
+them.  Weight gradient: row, tile, vector of channels, window row.  Tasks: forward, bands; weight gradient, SPLITS
+ranges of bands, as many whatever the threads, added up in order: the same bits for any number of threads.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
+from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise, first_of_tile, tile_of_row
+from cyconv.kernels.depthwise_weights cimport Weights, products_of_row
 from cyconv.kernels.scratch cimport align, allocate, lines
-from cyconv.kernels.simd cimport (
-    VGREATER, VL, VSELECT, VZERO, describe_build, load_upto, real, store_upto, vec,
-)
+from cyconv.kernels.simd cimport describe_build, real
 from cyconv.kernels.windows cimport Axis, forward_axis, gradient_axis
 
 cdef enum:
-    TILE = 7            # outputs of a row computed together; with 5 taps and a source vector they fit 16 registers
-    WIDEST = 5          # taps of a row that are held in registers
+    BAND = 8            # rows of outputs that a task goes down before it turns to the next tile
     SPLITS = 16
-    NEAR = 64
+    NEAR = 64           # tiles whose weight gradients are added up before they join the others
 
-cdef struct Depthwise:
-    const real* x       # source (N, h.size, w.size, C)
-    const real* w       # (R, S, C)
-    real* y             # target (N, H, W, C)
-    const real* bias    # C values, or NULL
-    bint relu
-    Axis* rows          # one for each phase of the target's rows, in their order
-    Axis* columns
+cdef struct Problem:
+    const real* x       # source (N, rows.size, columns.size, C // spread)
+    real* y             # target (N, H, W, C // fold)
+    Depthwise tile
+    const Axis* rows    # one for each phase of the target's rows, in their order
+    const Axis* columns
     Py_ssize_t phases_h
     Py_ssize_t phases_w
-    Axis h              # those of the row and the columns at hand
-    Axis w_axis
     Py_ssize_t N
-    Py_ssize_t C
-    Py_ssize_t S
     Py_ssize_t H
-    Py_ssize_t W
+    Py_ssize_t bands
+    Py_ssize_t spread   # filters to a channel of the source: the multiplier of a convolution
+    Py_ssize_t fold     # filters to a channel of the target: that of an input gradient
+    size_t scratch      # bytes of a thread's window or tile, if one of them is not 1
 
 
 def describe():
@@ -52,147 +51,67 @@ def describe():
     return describe_build()
 
 
-cdef inline vec finish(vec value, const Depthwise* k, Py_ssize_t c, Py_ssize_t lanes) noexcept nogil:
-    if k.bias != NULL:
-        value = value + load_upto(k.bias + c, lanes)
-    return VSELECT(VGREATER(VZERO, value), VZERO, value) if k.relu else value
-
-
-cdef inline void output_vectors(
-    int taps, int step, bint inside, bint full, const Depthwise* k, const real* x_n, Py_ssize_t q, Py_ssize_t p,
-    real* y_q, Py_ssize_t c,
+cdef void fold_row(
+    const Problem* f, const Axis* h, const Axis* w, const real* x_n, real* y_n, Py_ssize_t q, Py_ssize_t p, real* sums
 ) noexcept nogil:
-    """Channels c .. c + VL - 1 of a tile, all of them there (`full`) or as many as are left."""
-    cdef vec acc[TILE]
-    cdef vec w[WIDEST]
-    cdef vec value
-    cdef const real* x_r
-    cdef const real* w_r
-    cdef Py_ssize_t r, ih, iw = k.w_axis.base + p*step, lanes = VL if full else k.C - c
-    cdef int j, s, column
-    for j in range(TILE):
-        acc[j] = VZERO
-    for r in range(k.h.taps):
-        ih = k.h.base + q*k.h.step + r*k.h.slope
-        if ih < 0 or ih >= k.h.size:
-            continue
-        x_r = x_n + (ih*k.w_axis.size + iw)*k.C + c
-        w_r = k.w + ((k.h.tap + r*k.h.tap_step)*k.S + k.w_axis.tap)*k.C + c
-        for s in range(taps):
-            w[s] = load_upto(w_r + s*k.w_axis.tap_step*k.C, lanes)
-        for column in range((TILE - 1)*step + taps):
-            if inside or 0 <= iw + column < k.w_axis.size:
-                value = load_upto(x_r + column*k.C, lanes)
-                for s in range(taps):
-                    if s <= column < s + TILE*step and (column - s) % step == 0:
-                        acc[(column - s)//step] = acc[(column - s)//step] + value*w[s]
-    for j in range(TILE):
-        store_upto(y_q + (p + j)*k.w_axis.out_step*k.C + c, finish(acc[j], k, c, lanes), lanes)
+    """Tile p of row q with the sums of each channel's filters added up."""
+    cdef Depthwise k = f.tile
+    cdef Axis one_row = h[0], one_tile = w[0]
+    cdef Py_ssize_t C = k.C // f.fold
+    one_row.out, one_row.out_step, one_tile.out, one_tile.out_step = 0, 0, -p, 1
+    k.bias, k.relu = NULL, False
+    tile_of_row(&k, &one_row, &one_tile, x_n, sums, q, p)
+    y_n += ((h.out + q*h.out_step)*k.W + w.out + p*w.out_step)*C
+    fold_pixels(sums, min(TILE, w.count - p), C, f.fold, &f.tile, y_n, w.out_step)
 
 
-cdef inline void output_tile(
-    int taps, int step, bint inside, const Depthwise* k, const real* x_n, Py_ssize_t q, Py_ssize_t p, real* y_q
-) noexcept nogil:
-    """Outputs p .. p + TILE - 1 of row q; their windows are `taps` neighbouring columns, all `inside` or not."""
-    cdef Py_ssize_t c = 0
-    while c + VL <= k.C:
-        output_vectors(taps, step, inside, True, k, x_n, q, p, y_q, c)
-        c += VL
-    if c < k.C:
-        output_vectors(taps, step, inside, False, k, x_n, q, p, y_q, c)
-
-
-cdef inline void output_one(const Depthwise* k, const real* x_n, Py_ssize_t q, Py_ssize_t p, real* y_q) noexcept nogil:
-    """Output p of row q, for any window, wherever it lies."""
-    cdef vec acc
-    cdef Py_ssize_t r, s, ih, iw, c = 0, lanes
-    while c < k.C:
-        lanes = k.C - c
-        acc = VZERO
-        for r in range(k.h.taps):
-            ih = k.h.base + q*k.h.step + r*k.h.slope
-            if ih < 0 or ih >= k.h.size:
-                continue
-            for s in range(k.w_axis.taps):
-                iw = k.w_axis.base + p*k.w_axis.step + s*k.w_axis.slope
-                if 0 <= iw < k.w_axis.size:
-                    acc = acc + load_upto(x_n + (ih*k.w_axis.size + iw)*k.C + c, lanes)*load_upto(
-                        k.w + ((k.h.tap + r*k.h.tap_step)*k.S + k.w_axis.tap + s*k.w_axis.tap_step)*k.C + c, lanes
-                    )
-        store_upto(y_q + p*k.w_axis.out_step*k.C + c, finish(acc, k, c, lanes), lanes)
-        c += VL
-
-
-cdef inline void any_tile(
-    int kind, bint inside, const Depthwise* k, const real* x_n, Py_ssize_t q, Py_ssize_t p, real* y_q
-) noexcept nogil:
-    if kind == 31:
-        output_tile(3, 1, inside, k, x_n, q, p, y_q)
-    elif kind == 32:
-        output_tile(3, 2, inside, k, x_n, q, p, y_q)
-    elif kind == 51:
-        output_tile(5, 1, inside, k, x_n, q, p, y_q)
-    elif kind == 52:
-        output_tile(5, 2, inside, k, x_n, q, p, y_q)
-    elif kind == 21:
-        output_tile(2, 1, inside, k, x_n, q, p, y_q)
-    else:
-        output_tile(1, 1, inside, k, x_n, q, p, y_q)
-
-
-cdef inline int window_kind(const Axis* a) noexcept nogil:
-    """10*taps + step of the windows that tiles are compiled for, else 0; the gradient of stride 2 has 2 and 1 taps."""
-    if a.count < TILE:
-        return 0
-    if a.slope == 1 and a.step <= 2 and (a.taps == 3 or a.taps == 5):
-        return <int>(10*a.taps + a.step)
-    if a.step == 1 and (a.taps == 1 or (a.taps == 2 and a.slope == 1)):
-        return <int>(10*a.taps + 1)
-    return 0
-
-
-cdef inline bint is_inside(const Axis* a, Py_ssize_t p) noexcept nogil:
-    """Whether the windows of the tile at p end inside the source on both sides."""
-    cdef Py_ssize_t left = a.base + p*a.step
-    return left >= 0 and left + (TILE - 1)*a.step + a.taps <= a.size
-
-
-cdef void output_row(const Depthwise* problem, Py_ssize_t row) noexcept nogil:
-    """Row `row` of the target rows of all images; the last tile may compute again what the one before it did."""
-    cdef Depthwise k = problem[0]
-    cdef Py_ssize_t n = row // k.H, h = row % k.H, q = h // k.phases_h, p, start, phase
+cdef void output_task(const Problem* f, Py_ssize_t task, real* scratch) noexcept nogil:
+    """A band of one image's rows."""
+    cdef Depthwise k = f.tile           # copies: a store through a vector might change what a pointer leads to
+    cdef Axis h, w
+    cdef Py_ssize_t n = task // f.bands, first = task % f.bands*BAND, tile = 0, p, q, last, a, b
     cdef const real* x_n
-    cdef real* y_q
-    cdef int kind
-    k.h = k.rows[h % k.phases_h]
-    for phase in range(min(k.phases_w, k.W)):
-        k.w_axis = k.columns[phase]
-        kind = window_kind(&k.w_axis)
-        x_n = k.x + n*k.h.size*k.w_axis.size*k.C
-        y_q = k.y + (row*k.W + k.w_axis.out)*k.C
-        p = 0
-        while p < k.w_axis.count:
-            if kind:
-                start = min(p, k.w_axis.count - TILE)
-                if is_inside(&k.w_axis, start):
-                    any_tile(kind, True, &k, x_n, q, start, y_q)
-                else:
-                    any_tile(kind, False, &k, x_n, q, start, y_q)
-                p = start + TILE
-            else:
-                output_one(&k, x_n, q, p, y_q)
-                p += 1
+    cdef real* y_n = f.y + n*f.H*k.W*(k.C // f.fold)
+    while tile < f.columns[0].count:
+        for a in range(min(f.phases_h, f.H)):
+            for b in range(min(f.phases_w, k.W)):
+                h, w = f.rows[a], f.columns[b]
+                last = min(first + BAND, h.count)
+                if tile >= w.count or first >= last:
+                    continue
+                p = first_of_tile(&w, tile)
+                x_n = f.x + n*h.size*w.size*(k.C // f.spread)
+                if f.spread != 1:
+                    spread_window(x_n, k.C // f.spread, f.spread, &h, &w, first, last - first, p, scratch)
+                    x_n = scratch
+                for q in range(first, last):
+                    if f.fold == 1:
+                        tile_of_row(&k, &h, &w, x_n, y_n, q, p)
+                    else:
+                        fold_row(f, &h, &w, x_n, y_n, q, p, scratch)
+        tile += TILE
 
 
-cdef void run(const Depthwise* k, int threads) noexcept:
-    cdef Py_ssize_t row
+cdef void run(Problem* f, int threads) except *:
+    cdef Py_ssize_t task
+    cdef char* parts
+    cdef void* block
+    f.bands = (f.rows[0].count + BAND - 1) // BAND
+    f.scratch = 0
+    if f.spread != 1:
+        f.scratch = lines(seen(&f.rows[0], BAND)*seen(&f.columns[0], TILE)*f.tile.C, sizeof(real))
+    elif f.fold != 1:
+        f.scratch = lines(TILE*f.tile.C, sizeof(real))
+    block = allocate(threads*f.scratch)
+    parts = align(block)
     if threads == 1:
         with nogil:
-            for row in range(k.N*k.H):
-                output_row(k, row)
+            for task in range(f.N*f.bands):
+                output_task(f, task, <real*>parts)
     else:
-        for row in prange(k.N*k.H, nogil=True, num_threads=threads, schedule="static"):
-            output_row(k, row)
+        for task in prange(f.N*f.bands, nogil=True, num_threads=threads, schedule="static"):
+            output_task(f, task, <real*>(parts + threadid()*f.scratch))
+    free(block)
 
 
 def forward(
@@ -200,14 +119,16 @@ def forward(
     real[:, :, :, ::1] y not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
 ):
-    """x (N, H, W, C), w (R, S, 1, C), b (C,) or None, y (N, OH, OW, C); nothing is empty, groups is C."""
-    cdef Depthwise k
+    """x (N, H, W, C), w (R, S, 1, K), b (K,) or None, y (N, OH, OW, K); nothing is empty, groups is C."""
+    cdef Problem f
     cdef Axis rows = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
     cdef Axis columns = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
-    k.x, k.w, k.y, k.bias = &x[0, 0, 0, 0], &w[0, 0, 0, 0], &y[0, 0, 0, 0], NULL if b is None else &b[0]
-    k.relu, k.N, k.C, k.S, k.H, k.W = relu, x.shape[0], groups, w.shape[1], y.shape[1], y.shape[2]
-    k.rows, k.columns, k.phases_h, k.phases_w = &rows, &columns, 1, 1
-    run(&k, threads)
+    f.x, f.y, f.N, f.H = &x[0, 0, 0, 0], &y[0, 0, 0, 0], x.shape[0], y.shape[1]
+    f.tile.w, f.tile.bias, f.tile.relu = &w[0, 0, 0, 0], NULL if b is None else &b[0], relu
+    f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], y.shape[2]
+    f.rows, f.columns, f.phases_h, f.phases_w = &rows, &columns, 1, 1
+    f.spread, f.fold = w.shape[3] // groups, 1
+    run(&f, threads)
 
 
 def input_grad(
@@ -215,153 +136,66 @@ def input_grad(
     real[:, :, :, ::1] dx not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
 ):
-    """dy (N, OH, OW, C), w (R, S, 1, C), b (C,) or None, dx (N, H, W, C); nothing is empty, groups is C."""
-    cdef Depthwise k
-    cdef Py_ssize_t a
-    k.x, k.w, k.y, k.bias = &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], NULL if b is None else &b[0]
-    k.relu, k.N, k.C, k.S, k.H, k.W = relu, dy.shape[0], groups, w.shape[1], dx.shape[1], dx.shape[2]
-    k.phases_h, k.phases_w = stride_h, stride_w
-    k.rows = <Axis*>allocate((min(stride_h, k.H) + min(stride_w, k.W))*sizeof(Axis))
-    k.columns = k.rows + min(stride_h, k.H)
-    for a in range(min(stride_h, k.H)):
-        k.rows[a] = gradient_axis(dy.shape[1], k.H, w.shape[0], stride_h, pad_h, dilation_h, (a + pad_h) % stride_h)
-    for a in range(min(stride_w, k.W)):
-        k.columns[a] = gradient_axis(dy.shape[2], k.W, w.shape[1], stride_w, pad_w, dilation_w, (a + pad_w) % stride_w)
-    run(&k, threads)
-    free(k.rows)
+    """dy (N, OH, OW, K), w (R, S, 1, K), b (C,) or None, dx (N, H, W, C); nothing is empty, groups is C."""
+    cdef Problem f
+    cdef Py_ssize_t H = dx.shape[1], W = dx.shape[2], phases_h = min(stride_h, H), phases_w = min(stride_w, W), a
+    cdef Axis* rows = <Axis*>allocate((phases_h + phases_w)*sizeof(Axis))
+    cdef Axis* columns = rows + phases_h
+    for a in range(phases_h):
+        rows[a] = gradient_axis(dy.shape[1], H, w.shape[0], stride_h, pad_h, dilation_h, (a + pad_h) % stride_h)
+    for a in range(phases_w):
+        columns[a] = gradient_axis(dy.shape[2], W, w.shape[1], stride_w, pad_w, dilation_w, (a + pad_w) % stride_w)
+    f.x, f.y, f.N, f.H = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], dy.shape[0], H
+    f.tile.w, f.tile.bias, f.tile.relu = &w[0, 0, 0, 0], NULL if b is None else &b[0], relu
+    f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], W
+    f.rows, f.columns, f.phases_h, f.phases_w = rows, columns, phases_h, phases_w
+    f.spread, f.fold = 1, w.shape[3] // groups
+    try:
+        run(&f, threads)
+    finally:
+        free(rows)
 
 
-cdef struct Weights:
-    const real* x       # (N, h.size, w.size, C)
-    const real* dy      # (N, h.count, w.count, C)
-    real* partial       # [split][far, near][R*S + 1][C]: dw and, behind it, db
-    Axis h
-    Axis w
-    Py_ssize_t N
-    Py_ssize_t C
-    Py_ssize_t splits
-
-
-cdef inline void add_to(real* total, vec value, Py_ssize_t lanes) noexcept nogil:
-    store_upto(total, load_upto(total, lanes) + value, lanes)
-
-
-cdef inline void product_vectors(
-    int taps, int step, bint inside, bint full, const Weights* k, const real* x_n, const real* dy_p, Py_ssize_t q,
-    Py_ssize_t p, real* dw, Py_ssize_t c,
-) noexcept nogil:
-    """dw, db += what TILE outputs give to channels c .. c + VL - 1; their dy stay in registers for all window rows."""
-    cdef vec acc[WIDEST]
-    cdef vec dy[TILE]
-    cdef vec value = VZERO
-    cdef const real* x_r
-    cdef Py_ssize_t r, ih, iw = k.w.base + p*step, lanes = VL if full else k.C - c
-    cdef int j, s, column
-    for j in range(TILE):
-        dy[j] = load_upto(dy_p + j*k.C + c, lanes)
-        value = value + dy[j]
-    add_to(dw + k.h.taps*taps*k.C + c, value, lanes)
-    for r in range(k.h.taps):
-        ih = k.h.base + q*k.h.step + r*k.h.slope
-        if ih < 0 or ih >= k.h.size:
-            continue
-        x_r = x_n + (ih*k.w.size + iw)*k.C + c
-        for s in range(taps):
-            acc[s] = VZERO
-        for column in range((TILE - 1)*step + taps):
-            if inside or 0 <= iw + column < k.w.size:
-                value = load_upto(x_r + column*k.C, lanes)
-                for s in range(taps):
-                    if s <= column < s + TILE*step and (column - s) % step == 0:
-                        acc[s] = acc[s] + value*dy[(column - s)//step]
-        for s in range(taps):
-            add_to(dw + (r*taps + s)*k.C + c, acc[s], lanes)
-
-
-cdef inline void product_tile(
-    int taps, int step, bint inside, const Weights* k, const real* x_n, const real* dy_p, Py_ssize_t q, Py_ssize_t p,
-    real* dw,
-) noexcept nogil:
-    cdef Py_ssize_t c = 0
-    while c + VL <= k.C:
-        product_vectors(taps, step, inside, True, k, x_n, dy_p, q, p, dw, c)
-        c += VL
-    if c < k.C:
-        product_vectors(taps, step, inside, False, k, x_n, dy_p, q, p, dw, c)
-
-
-cdef inline void product_one(
-    const Weights* k, const real* x_n, const real* dy_p, Py_ssize_t q, Py_ssize_t p, real* dw
-) noexcept nogil:
-    """dw, db += what output p of row q gives."""
-    cdef Py_ssize_t r, s, ih, iw, c = 0, lanes
-    cdef vec dy
-    while c < k.C:
-        lanes = k.C - c
-        dy = load_upto(dy_p + c, lanes)
-        add_to(dw + k.h.taps*k.w.taps*k.C + c, dy, lanes)
-        for r in range(k.h.taps):
-            ih = k.h.base + q*k.h.step + r*k.h.slope
-            if ih < 0 or ih >= k.h.size:
-                continue
-            for s in range(k.w.taps):
-                iw = k.w.base + p*k.w.step + s*k.w.slope
-                if 0 <= iw < k.w.size:
-                    add_to(
-                        dw + (r*k.w.taps + s)*k.C + c, dy*load_upto(x_n + (ih*k.w.size + iw)*k.C + c, lanes), lanes
-                    )
-        c += VL
-
-
-cdef inline void any_product(
-    int kind, bint inside, const Weights* k, const real* x_n, const real* dy_p, Py_ssize_t q, Py_ssize_t p, real* dw
-) noexcept nogil:
-    if kind == 31:
-        product_tile(3, 1, inside, k, x_n, dy_p, q, p, dw)
-    elif kind == 32:
-        product_tile(3, 2, inside, k, x_n, dy_p, q, p, dw)
-    elif kind == 51:
-        product_tile(5, 1, inside, k, x_n, dy_p, q, p, dw)
-    else:
-        product_tile(5, 2, inside, k, x_n, dy_p, q, p, dw)
-
-
-cdef void empty_into(real* near, real* far, Py_ssize_t size) noexcept nogil:
-    """far += near, near = 0."""
+cdef void empty_into(real* near, real* total, Py_ssize_t size) noexcept nogil:
+    """total += near, near = 0."""
     cdef Py_ssize_t i
     for i in range(size):
-        far[i] = far[i] + near[i]
+        total[i] += near[i]
         near[i] = 0
 
 
-cdef void weight_task(const Weights* k, Py_ssize_t split) noexcept nogil:
-    """One split of the output rows of all images; sums of NEAR tiles are kept apart, so that no chain gets long."""
-    cdef Py_ssize_t rows = k.N*k.h.count, size = (k.h.taps*k.w.taps + 1)*k.C, row, q, p, tiles = 0
-    cdef real* total = k.partial + 2*split*size
-    cdef real* dw = total + size
+cdef void weight_task(
+    const Weights* problem, const real* x, const real* dy, Py_ssize_t spread, Py_ssize_t first, Py_ssize_t last,
+    real* total, real* window,
+) noexcept nogil:
+    """total = dw and db of bands first .. last - 1 of all images.  What NEAR tiles give is summed apart, behind it, so
+    that no chain of additions gets long."""
+    cdef Weights k = problem[0], local = k
+    cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND
+    cdef Py_ssize_t band, n, top, rows, q, p, tiles = 0
+    cdef real* near = total + size
     cdef const real* x_n
-    cdef const real* dy_p
-    cdef int kind = window_kind(&k.w)
     memset(total, 0, 2*size*sizeof(real))
-    for row in range(split*rows // k.splits, (split + 1)*rows // k.splits):
-        x_n = k.x + row // k.h.count*k.h.size*k.w.size*k.C
-        q = row % k.h.count
-        p = 0
-        while p < k.w.count:
-            dy_p = k.dy + (row*k.w.count + p)*k.C
-            if kind >= 30 and p + TILE <= k.w.count:
-                if is_inside(&k.w, p):
-                    any_product(kind, True, k, x_n, dy_p, q, p, dw)
-                else:
-                    any_product(kind, False, k, x_n, dy_p, q, p, dw)
+    for band in range(first, last):
+        n, top = band // bands, band % bands*BAND
+        while top < min((band % bands + 1)*BAND, k.h.count):
+            rows = min(1 if spread == 1 else BAND, k.h.count - top)
+            p = 0
+            while p < k.w.count:
+                x_n = x + n*k.h.size*k.w.size*(k.C // spread)
+                if spread != 1:
+                    local.h, local.w = k.h, k.w
+                    spread_window(x_n, k.C // spread, spread, &local.h, &local.w, top, rows, p, window)
+                    x_n = window
+                for q in range(top, top + rows):
+                    products_of_row(&local, x_n, dy + (n*k.h.count + q)*k.w.count*k.C, q, p, near)
                 p += TILE
-            else:
-                product_one(k, x_n, dy_p, q, p, dw)
-                p += 1
-            tiles += 1
-            if tiles % NEAR == 0:
-                empty_into(dw, total, size)
-    empty_into(dw, total, size)
+                tiles += rows
+                if tiles >= NEAR:
+                    empty_into(near, total, size)
+                    tiles = 0
+            top += rows
+    empty_into(near, total, size)
 
 
 def weight_grad(
@@ -369,33 +203,48 @@ def weight_grad(
     double[::1] db, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, int threads,
 ):
-    """dy (N, OH, OW, C), x (N, H, W, C), dw (R, S, 1, C), db (C,) float64 or None; nothing is empty, groups is C."""
+    """dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, 1, K), db (K,) float64 or None; nothing is empty, groups is C."""
     cdef Weights k
-    cdef Py_ssize_t split, part, i, size
-    cdef double total
+    cdef Py_ssize_t split, splits, bands, part, i, size, spread = dw.shape[3] // groups
+    cdef size_t window = 0
+    cdef double sum
     cdef real* flat = &dw[0, 0, 0, 0]
+    cdef real* totals   # [split][total, near][R*S + 1][K]: dw and, behind it, db
+    cdef char* windows
     cdef void* block
-    k.x, k.dy, k.N, k.C = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], x.shape[0], groups
+    k.C = dw.shape[3]
     k.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
     k.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
-    k.splits = min(SPLITS, k.N*k.h.count)
-    size = k.h.taps*k.w.taps*k.C
-    block = allocate(lines(2*k.splits*(size + k.C), sizeof(real)))
-    k.partial = <real*>align(block)
+    bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
+    splits = min(SPLITS, bands)
+    size = (k.h.taps*k.w.taps + 1)*k.C
+    if spread != 1:
+        window = lines(seen(&k.h, BAND)*seen(&k.w, TILE)*k.C, sizeof(real))
+    block = allocate(lines(2*splits*size, sizeof(real)) + threads*window)
+    totals = <real*>align(block)
+    windows = <char*>totals + lines(2*splits*size, sizeof(real))
     if threads == 1:
         with nogil:
-            for split in range(k.splits):
-                weight_task(&k, split)
+            for split in range(splits):
+                weight_task(
+                    &k, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], spread, split*bands // splits, (split + 1)*bands // splits,
+                    totals + 2*split*size, <real*>windows,
+                )
     else:
-        for split in prange(k.splits, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            weight_task(&k, split)
+        for split in prange(splits, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            weight_task(
+                &k, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], spread, split*bands // splits, (split + 1)*bands // splits,
+                totals + 2*split*size, <real*>(windows + threadid()*window),
+            )
     with nogil:
-        for i in range(size + k.C):
-            total = 0
-            for part in range(k.splits):
-                total = total + k.partial[2*part*(size + k.C) + i]
-            if i < size:
-                flat[i] = <real>total
-            elif db is not None:
-                db[i - size] = total
+        for i in range(size - k.C):
+            flat[i] = totals[i]
+            for part in range(1, splits):
+                flat[i] += totals[2*part*size + i]
+        if db is not None:
+            for i in range(k.C):
+                sum = 0
+                for part in range(splits):
+                    sum = sum + totals[(2*part + 1)*size - k.C + i]
+                db[i] = sum
     free(block)

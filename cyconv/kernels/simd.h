@@ -64,6 +64,15 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #define VSELECT(m, a, b) ((vec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
 #define MSELECT(m, a, b) (((m) & (a)) | (~(m) & (b)))
 #define OPAQUE(p) __asm__("" : "+r"(p)) /* the compiler forgets how p was computed */
+#define PREFETCH(p) __builtin_prefetch(p)
+/* v is in a register here: GCC would read an operand from memory again for every use, and loads are what is short. */
+#if defined(__x86_64__)
+#define HOLD(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define HOLD(v) __asm__("" : "+w"(v))
+#else
+#define HOLD(v) ((void)(v))
+#endif
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
 #else
@@ -86,6 +95,8 @@ typedef lane mask;
 #define VSELECT(m, a, b) ((m) ? (a) : (b))
 #define MSELECT(m, a, b) ((m) ? (a) : (b))
 #define OPAQUE(p) ((void)(p))
+#define PREFETCH(p) ((void)(p))
+#define HOLD(v) ((void)(v))
 #define COMPILER "scalar build"
 
 #endif

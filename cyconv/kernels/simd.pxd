@@ -32,6 +32,8 @@ cdef extern from "simd.h" nogil:
     vec VSELECT(mask, vec, vec)
     mask MSELECT(mask, mask, mask)
     void OPAQUE(const void*)
+    void PREFETCH(const void*)
+    void HOLD(vec)
 
 
 cdef inline dict describe_build():
