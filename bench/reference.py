@@ -5,6 +5,7 @@ Works in the precision of the arrays it is given, so that longdouble arrays give
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,20 @@ from bench.work import Array, Arrays, Work
 
 def reference(work: Work, precision: type[np.floating[Any]] = np.float64) -> Arrays:
     """What ``work`` should give: (y,), (dx,), (dw,) or (dx, dw, db); (dx,) for a pooling's backward."""
+    images = (_image(work.part(slice(n, n + 1)), precision) for n in range(work.layer.N))  # one at a time: memory
+    if work.direction == "weight_grad":
+        return (functools.reduce(np.add, (dw for (dw,) in images)),)
+    if work.direction == "backward" and isinstance(work.layer, Conv):
+        dxs = []
+        dw = db = np.zeros((), precision)
+        for dx, dw_image, db_image in images:
+            dxs.append(dx)
+            dw, db = dw + dw_image, db + db_image
+        return np.concatenate(dxs), dw, db
+    return (np.concatenate([y for (y,) in images]),)
+
+
+def _image(work: Work, precision: type[np.floating[Any]]) -> Arrays:
     x, w, b, dy = (array.astype(precision) for array in (work.x, work.w, work.b, work.dy))
     layer, direction = work.layer, work.direction
     if not isinstance(layer, Conv):

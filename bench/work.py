@@ -81,8 +81,12 @@ class Work:
 
     def first(self, images: int) -> Work:
         """The same work on the first images only."""
-        layer = replace(self.layer, N=images)
-        return replace(self, layer=layer, x=self.x[:images], dy=self.dy[:images])
+        return self.part(slice(images))
+
+    def part(self, images: slice) -> Work:
+        """The same work on some of the images."""
+        x, dy = self.x[images], self.dy[images]
+        return replace(self, layer=replace(self.layer, N=len(x)), x=x, dy=dy)
 
     def sum_length(self) -> int:
         """The longest sum behind one number of the result: what rounding errors grow with."""
@@ -104,11 +108,16 @@ def error(results: Arrays, expected: Arrays) -> float:
         return float("inf")
     worst = 0.0
     for result, truth in zip(results, expected, strict=True):
-        if not np.isfinite(result).all():
-            return float("inf")
-        scale = float(np.abs(truth).max(initial=0)) or 1.0
-        worst = max(worst, float(np.abs(result - truth).max(initial=0)) / scale)
+        scale = max((_largest(part) for part in truth), default=0) or 1.0
+        difference = max((_largest(part - exact) for part, exact in zip(result, truth, strict=True)), default=0)
+        worst = max(worst, difference / scale)
     return worst
+
+
+def _largest(part: Array) -> float:
+    """The largest value of an image, so that no copy of the batch is made; infinite if one is not a number."""
+    largest = float(np.abs(part).max(initial=0))
+    return largest if np.isfinite(largest) else float("inf")
 
 
 def tolerance(work: Work) -> float:

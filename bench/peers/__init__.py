@@ -26,6 +26,8 @@ OURS = "cyconv"
 
 MODULES = {  # key -> module
     "cyconv": "own",
+    "cyconv-direct": "own",
+    "cyconv-out": "own",
     "cyconv-notebook": "own",
     "torch-nhwc": "pytorch",
     "torch-nchw": "pytorch",

@@ -8,6 +8,8 @@ from bench.peers import Contender
 from bench.suites import Conv
 from bench.work import Array, Arrays, Prepared, UnsupportedError, Work
 
+MOST = 1 << 31  # bytes of columns; the way back takes several times that
+
 
 def contenders() -> list[Contender]:
     return [Contender("im2col", "NumPy im2col", np.__version__, "NHWC, HWIO", prepare)]
@@ -17,6 +19,7 @@ def prepare(work: Work) -> Prepared:
     if not isinstance(work.layer, Conv):
         raise UnsupportedError("convolution only")
     layer, x, w, b, dy = work.conv, work.x, work.w, work.b, work.dy
+    check_columns(work)
     call: Callable[[], Arrays] = {
         "forward": lambda: (forward(x, w, b, layer),),
         "input_grad": lambda: (input_grad(dy, w, layer),),
@@ -24,6 +27,15 @@ def prepare(work: Work) -> Prepared:
         "backward": lambda: (input_grad(dy, w, layer), weight_grad(dy, x, layer), dy.sum((0, 1, 2))),
     }[work.direction]
     return Prepared(call, lambda result: result)
+
+
+def check_columns(work: Work) -> None:
+    """Refuse a batch whose columns would fill the memory."""
+    N, OH, OW, _ = work.conv.y_shape
+    R, S, _, _ = work.conv.w_shape
+    size = N * OH * OW * R * S * work.conv.C * work.x.itemsize
+    if size > MOST:
+        raise UnsupportedError(f"columns of {size / 1e9:.1f} GB")
 
 
 def forward(x: Array, w: Array, b: Array, layer: Conv) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.peers import Contender
+from bench.peers.numpy_im2col import check_columns
 from bench.suites import Conv, Pool
 from bench.work import Array, Arrays, Prepared, UnsupportedError, Work
 
@@ -23,6 +24,7 @@ def _conv(work: Work) -> Callable[[], Arrays]:
     layer, x, w, b, dy = work.conv, work.x, work.w, work.b, work.dy
     if layer.groups > 1:
         raise UnsupportedError("no groups")
+    check_columns(work)
     return {
         "forward": lambda: (forward(x, w, b, layer),),
         "input_grad": lambda: (input_grad(dy, w, layer),),

@@ -1,8 +1,11 @@
-"""cyconv through its functional interface, and through the notebook's eight functions."""
+"""cyconv through its functional interface, into arrays it makes or is given, and through the notebook's functions."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 import cyconv
 from bench.peers import Contender, eight
@@ -12,11 +15,15 @@ from bench.work import Prepared, UnsupportedError, Work
 
 def contenders() -> list[Contender]:
     version, layout = cyconv.__version__, "NHWC, HWIO"
-    through_eight = partial(eight.prepare, cyconv)
     return [
         Contender("cyconv", "cyconv", version, layout, prepare),
-        Contender("cyconv-notebook", "cyconv notebook", version, f"{layout}, the notebook's functions", through_eight),
-    ]
+        Contender("cyconv-direct", "cyconv direct", version, f"{layout}, algorithm='direct'", _prepare_direct),
+        Contender("cyconv-out", "cyconv out=", version, f"{layout}, into the same array each time", _prepare_out),
+        Contender(
+            "cyconv-notebook", "cyconv notebook", version, f"{layout}, the notebook's functions",
+            partial(eight.prepare, cyconv),
+        ),
+    ]  # fmt: skip
 
 
 def prepare(work: Work) -> Prepared:
@@ -30,7 +37,21 @@ def prepare(work: Work) -> Prepared:
     return Prepared(call(work), lambda result: result if isinstance(result, tuple) else (result,))
 
 
-def _conv(work: Work) -> Callable[[], Any]:
+def _prepare_direct(work: Work) -> Prepared:
+    return prepare(replace(work, algorithm="direct"))
+
+
+def _prepare_out(work: Work) -> Prepared:
+    """The result's pages are touched once, not with every call."""
+    if work.direction == "backward":
+        raise UnsupportedError("no out= for several gradients, or a pooling's")
+    call = (_conv if isinstance(work.layer, Conv) else _pool)(work)
+    shape = {"forward": work.layer.y_shape, "input_grad": work.layer.x_shape, "weight_grad": work.layer.w_shape}
+    out = np.zeros(shape[work.direction], work.x.dtype)
+    return Prepared(partial(call, out=out), lambda result: (result,))
+
+
+def _conv(work: Work) -> Callable[..., Any]:
     layer, x, w, b, dy = work.conv, work.x, work.w, work.b, work.dy
     options: dict[str, Any] = {
         "stride": layer.stride,
@@ -38,20 +59,22 @@ def _conv(work: Work) -> Callable[[], Any]:
         "groups": layer.groups,
         "algorithm": work.algorithm,
     }
-    return {
-        "forward": lambda: cyconv.conv2d(x, w, b, **options),
-        "input_grad": lambda: cyconv.conv2d_input_grad(dy, w, x.shape, **options),
-        "weight_grad": lambda: cyconv.conv2d_weight_grad(dy, x, w.shape[:2], **options),
-        "backward": lambda: cyconv.conv2d_backward(dy, x, w, **options),
-    }[work.direction]
+    calls: dict[str, Callable[..., Any]] = {
+        "forward": partial(cyconv.conv2d, x, w, b, **options),
+        "input_grad": partial(cyconv.conv2d_input_grad, dy, w, x.shape, **options),
+        "weight_grad": partial(cyconv.conv2d_weight_grad, dy, x, w.shape[:2], **options),
+        "backward": partial(cyconv.conv2d_backward, dy, x, w, **options),
+    }
+    return calls[work.direction]
 
 
-def _pool(work: Work) -> Callable[[], Any]:
+def _pool(work: Work) -> Callable[..., Any]:
     layer, x, dy, R = work.pool, work.x, work.dy, work.pool.R
     options: dict[str, Any] = {"stride": layer.stride, "padding": layer.padding}
-    return {
-        ("max", "forward"): lambda: cyconv.max_pool2d(x, R, **options),
-        ("avg", "forward"): lambda: cyconv.avg_pool2d(x, R, **options),
-        ("max", "backward"): lambda: cyconv.max_pool2d_backward(dy, x, R, **options),
-        ("avg", "backward"): lambda: cyconv.avg_pool2d_backward(dy, x.shape, R, **options),
-    }[layer.mode, work.direction]
+    calls: dict[tuple[str, str], Callable[..., Any]] = {
+        ("max", "forward"): partial(cyconv.max_pool2d, x, R, **options),
+        ("avg", "forward"): partial(cyconv.avg_pool2d, x, R, **options),
+        ("max", "backward"): partial(cyconv.max_pool2d_backward, dy, x, R, **options),
+        ("avg", "backward"): partial(cyconv.avg_pool2d_backward, dy, x.shape, R, **options),
+    }
+    return calls[layer.mode, work.direction]

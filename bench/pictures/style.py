@@ -12,6 +12,9 @@ RC: dict[str, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#dddddd",
     "legend.frameon": False,
+    "savefig.dpi": 130,
+    "savefig.facecolor": "white",  # readable on a dark page too
+    "svg.fonttype": "none",  # text stays text; browsers without the font take a narrower one
     "svg.hashsalt": "cyconv",
 }
 
@@ -20,6 +23,8 @@ PURPLE, ORANGE, BLACK, GREY = "#CC79A7", "#E69F00", "#000000", "#8A8A8A"
 
 STYLES: dict[str, tuple[str, str]] = {  # colour and marker
     "cyconv": (VERMILION, "o"),
+    "cyconv-direct": (VERMILION, "d"),
+    "cyconv-out": (VERMILION, "<"),
     "cyconv-notebook": (VERMILION, "o"),
     "torch-nhwc": (BLUE, "s"),
     "torch-nchw": (SKY, "D"),
