@@ -7,6 +7,7 @@ depend on a slice of the operands alone, so the truth is computed for that slice
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from bench.work import Array, UnsupportedError, Work
 
 CHANNELS = 4  # of the result that are compared
 PART = slice(CHANNELS)
+DATA = "data of unit variance, He-scaled weights"
 ALGORITHMS = ("direct", "winograd", "auto")
 
 
@@ -30,7 +32,7 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
     if options.dtype == "float64" and np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
         raise UsageError("--dtype float64: longdouble is no better than float64 on this system")
     layers = [layer for layer in chosen(options) if isinstance(layer, Conv) and layer.groups == 1]
-    tasks = [(layer, direction) for direction in _single(options.directions) for layer in layers]
+    tasks = [(layer, direction) for direction in single(options.directions) for layer in layers]
     with terminal.progress(len(tasks), "accuracy") as tick:
         for layer, direction in tasks:
             tick.now(f"{layer.name} {direction}")
@@ -38,7 +40,7 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
             tick.done()
 
 
-def _single(directions: list[str]) -> list[str]:
+def single(directions: list[str]) -> list[str]:
     """``backward`` is two errors to be seen apart."""
     parts = {"backward": ["input_grad", "weight_grad"]}
     singles = [part for direction in directions for part in parts.get(direction, [direction])]
@@ -106,8 +108,24 @@ def _table(run: Run, rows: list[Row]) -> Table:
         f"{row['direction']}, {row['dtype']}, N = {row['N']}: largest error over largest value",
         ["layer", *(title.replace(" ", "\n") for title in titles)],
         lines,
-        ["data of unit variance, He-scaled weights"],
+        [DATA],
     )
+
+
+def largest(runs: Sequence[Run]) -> Table:
+    """The largest error of each algorithm and peer over all layers of some runs."""
+    worst: dict[tuple[str, str], dict[str, float]] = {}
+    for run in runs:
+        for row in run.rows:
+            errors = worst.setdefault((row["direction"], row["dtype"]), {})
+            for key, error in row["errors"].items():
+                name = key if key.startswith(OURS) else run.name(key)
+                errors[name] = max(error, errors.get(name, 0))
+    names = list(dict.fromkeys(name for errors in worst.values() for name in errors))
+    lines = [[" ".join(key), *(_error(errors.get(name)) for name in names)] for key, errors in worst.items()]
+    suites = " and ".join(dict.fromkeys(run.arguments["suite"] for run in runs))
+    title = f"Largest error over largest value, layers of {suites}"
+    return Table(title, ["", *names], lines, [DATA])
 
 
 def _error(value: float | None) -> str:

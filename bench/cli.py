@@ -39,17 +39,17 @@ _LIMITED = "dtype threads algorithm peers seconds repeats json picture"
 COMMANDS = {
     "tour": Command(
         "the notebook's cells on every backend, then a network that learns real digits",
-        "dtype team epochs seeds json picture",
-        {"dtype": "float64", "picture": "bench-report.png"},
+        "dtype team algorithms epochs seeds json picture",
+        {"dtype": "float64", "picture": "bench-report.svg"},
     ),
     "digits": Command(
         "train a small network on 1,797 real digits, and again on the notebook's loops",
-        "dtype team epochs seeds json picture",
+        "dtype team algorithms epochs seeds json picture",
         {"dtype": "float64"},
     ),
     "layers": Command(
         "each layer of a suite against every peer, with its share of the machine's limit",
-        f"suite batch k direction {_LIMITED}",
+        f"suite batches k direction {_LIMITED}",
     ),
     "stack": Command(
         "every convolution of a whole network, one after the other",
@@ -62,13 +62,19 @@ COMMANDS = {
     ),
     "memory": Command(
         "the peak memory of one call beyond its inputs and outputs, in fresh processes",
-        "batches direction dtype team algorithm peers json picture",
+        "suite batches k direction dtype team algorithm peers json picture",
+        {"suite": None, "batches": [1, 4, 16]},
     ),
     "accuracy": Command(
         "errors against a higher precision, for each algorithm; of the 3x3 layers, one image, unless told otherwise",
-        "suite batch k direction dtype peers json picture",
-        {"batch": 1, "k": "3x3"},
+        "suite batches k direction dtype peers json picture",
+        {"batches": [1], "k": "3x3"},
         ("torch-nhwc",),
+    ),
+    "choice": Command(
+        "whether algorithm=auto is the faster one, wherever there are two",
+        "suite batches k direction dtype threads seconds repeats json",
+        {"suite": None, "directions": "all"},
     ),
     "overhead": Command(
         "microseconds of one small call, all checks included",
@@ -77,6 +83,7 @@ COMMANDS = {
     ),
     "compare": Command("what became slower between two runs", "old new threshold"),
     "report": Command("one page of pictures from several runs", "files output"),
+    "record": Command("measure again what bench/results holds", "k list"),
     "readme": Command("README.md's tables and pictures from the committed runs", "check write"),
 }
 

@@ -103,4 +103,4 @@ def standing(rows: Sequence[Row], run: Run) -> Standing | None:
     least, row = min(compared, key=lambda pair: pair[0])
     name = run.name(best_peer(row) or OURS)
     mean = geometric_mean(ratio for ratio, _ in compared)
-    return Standing(len(compared), mean, least, f"{row['layer']} ({name})")
+    return Standing(len(compared), mean, least, f"{row['N']}x{row['layer']} ({name})")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +16,7 @@ from bench import network, threads
 from bench.console import Terminal, Tick
 from bench.peers import OURS, notebook
 from bench.results import Row, Run, UsageError
-from bench.tables import Table, seconds, significant, small
+from bench.tables import Table, plural, seconds, significant, small
 from bench.work import Array
 
 BATCH = 32
@@ -28,18 +31,32 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
     images, labels = load(options.dtype)
     epochs = options.epochs
     batches = (len(labels) - TEST) // BATCH
-    steps = options.seeds * (epochs * batches + LOOP_BATCHES)
+    networks = [(seed, algorithm) for seed in range(options.seeds) for algorithm in options.algorithms]
+    steps = len(networks) * (epochs * batches + LOOP_BATCHES)
     with threads.limited(options.threads), terminal.progress(steps, "digits") as tick:
-        for seed in range(options.seeds):
-            row = _row(seed, options.dtype)
+        for seed, algorithm in networks:
+            row = _row(seed, algorithm, options.dtype)
             run.rows.append(row)
-            _train(row, images, labels, epochs, tick)
+            with _algorithm(algorithm):
+                _train(row, images, labels, epochs, tick)
             _follow(row, images, labels, tick)
 
 
-def _row(seed: int, dtype: str) -> Row:
+def _row(seed: int, algorithm: str, dtype: str) -> Row:
     lists = ("losses", "seconds", "accuracy", "loop_losses", "loop_seconds")
-    return {"kind": "digits", "seed": seed, "dtype": dtype, "notes": {}} | {name: [] for name in lists}
+    row: Row = {"kind": "digits", "seed": seed, "algorithm": algorithm, "dtype": dtype, "notes": {}}
+    return row | {name: [] for name in lists}
+
+
+@contextmanager
+def _algorithm(name: str) -> Iterator[None]:
+    """What the notebook's functions, which take no algorithm, shall use."""
+    before = cyconv.get_algorithm()
+    cyconv.set_algorithm(name)
+    try:
+        yield
+    finally:
+        cyconv.set_algorithm(before)
 
 
 def load(dtype: str) -> tuple[Array, Array]:
@@ -124,24 +141,27 @@ def tables(run: Run) -> list[Table]:
     rows = learned(run)
     if not rows:
         return []
-    columns = ["seed", "batches", "last loss", "test accuracy", "training", "cyconv a batch"]
-    columns += ["loops a batch", "ratio", "losses differ"]
+    several = len({row.get("algorithm") for row in rows}) > 1
+    columns = ["seed", *(["algorithm"] if several else []), "batches", "last loss", "test accuracy", "training"]
+    columns += ["cyconv a batch", "loops a batch", "ratio", "losses differ"]
     return [
         Table(
             f"digits: a network written with the notebook's eight functions, {rows[0]['dtype']}",
             [column.replace(" ", "\n", 1) for column in columns],
-            [_line(row) for row in rows],
+            [_line(row, several) for row in rows],
             [
                 f"1,797 images of 8x8, {TEST} of them for the test, batches of {BATCH}; the fastest batch of each",
+                *(_means(rows) if several else []),
                 *(note for row in rows for note in row["notes"].values()),
             ],
         )
     ]
 
 
-def _line(row: Row) -> list[str]:
+def _line(row: Row, several: bool) -> list[str]:
     trained = [
         str(row["seed"]),
+        *([row["algorithm"]] if several else []),
         str(len(row["losses"])),
         f"{row['losses'][-1]:.4f}",
         f"{100 * row['accuracy'][-1]:.1f} %" if row["accuracy"] else "-",
@@ -151,3 +171,19 @@ def _line(row: Row) -> list[str]:
     if not row["loop_losses"]:
         return [*trained, "-", "-", "-"]
     return [*trained, seconds(min(row["loop_seconds"])), f"{significant(ratio(row))}x", small(agreement(row))]
+
+
+def _means(rows: list[Row]) -> list[str]:
+    """The mean accuracy with each algorithm."""
+    accuracies: dict[str, list[float]] = {}
+    for row in rows:
+        if row["accuracy"]:
+            accuracies.setdefault(row["algorithm"], []).append(100 * row["accuracy"][-1])
+    return ["test accuracy: " + ", ".join(map(_mean, accuracies, accuracies.values()))]
+
+
+def _mean(algorithm: str, accuracies: list[float]) -> str:
+    low, high = min(accuracies), max(accuracies)
+    return (
+        f"{algorithm} {statistics.mean(accuracies):.2f} % ({low:.1f} to {high:.1f}, {plural(len(accuracies), 'seed')})"
+    )

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench import threads
+from bench import summary, threads
 from bench.console import Terminal
 from bench.contest import advantage, contest, standing
 from bench.peers import OURS
 from bench.results import Row, Run, UsageError
 from bench.suites import SUITES, Layer
-from bench.tables import Table, percent, significant
+from bench.tables import Table, percent, plural, significant
 from bench.work import Work
 
 
@@ -41,10 +41,8 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
 
 def chosen(options: Namespace) -> list[Layer]:
     """The suite's layers, with --batch and -k applied."""
-    layers = SUITES[options.suite]
-    if options.batch:
-        layers = tuple(replace(layer, N=options.batch) for layer in layers)
-    return matching(layers, options.k)
+    layers = matching(SUITES[options.suite], options.k)
+    return [replace(layer, N=N) for N in options.batches for layer in layers] if options.batches else layers
 
 
 def matching(layers: Sequence[Layer], text: str | None) -> list[Layer]:
@@ -57,11 +55,11 @@ def matching(layers: Sequence[Layer], text: str | None) -> list[Layer]:
 
 
 def tables(run: Run) -> list[Table]:
-    """One table for each kind of layer, direction and number of threads."""
+    """One table for each kind of layer, direction and number of threads, and what they amount to."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in run.rows:
         groups.setdefault((row["threads"], row["direction"], row["kind"]), []).append(row)
-    return [_table(run, rows) for rows in groups.values()]
+    return [*(_table(run, rows) for rows in groups.values()), *([summary.table([run])] if groups else [])]
 
 
 def _table(run: Run, rows: list[Row]) -> Table:
@@ -70,7 +68,7 @@ def _table(run: Run, rows: list[Row]) -> Table:
     limit = run.limits[f"{row['dtype']} {row['threads']}"][work]
     batches = {row["N"] for row in rows}
     batch = f", N = {row['N']}" if len(batches) == 1 else ""
-    peers = [key for key in run.contenders if not key.startswith(OURS) and any(key in row["timings"] for row in rows)]
+    peers = [key for key in run.contenders if key != OURS and any(key in row["timings"] for row in rows)]
 
     def speed(row: Row, key: str) -> str:
         if key in row["timings"]:
@@ -91,9 +89,8 @@ def _table(run: Run, rows: list[Row]) -> Table:
             ]
         )
     columns = ["layer", OURS, "of limit", *map(run.name, peers), "of best peer"]
-    plural = "s" if row["threads"] > 1 else ""
     return Table(
-        f"{row['suite']}{batch}: {row['direction']}, {row['dtype']}, {row['threads']} thread{plural}, {unit}",
+        f"{row['suite']}{batch}: {row['direction']}, {row['dtype']}, {plural(row['threads'], 'thread')}, {unit}",
         [column.replace(" ", "\n") for column in columns],
         lines,
         [*_summary(rows, run), f"limit: {significant(limit / 1e9)} {unit}, {LIMITS[work]}"],

@@ -2,7 +2,8 @@
 
 ``python -m bench.memory`` is that process: it reads one question as JSON from standard input, makes the
 arrays, warms the contender up on a tiny layer so that libraries are loaded and threads started, and
-then watches the high-water mark of its resident memory through a single call.
+then watches the high-water mark of its resident memory through a single call.  Packed weights are part of it: as much
+as the weights, or 36/9 of them where Winograd transforms them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import math
 import subprocess
 import sys
 from argparse import Namespace
@@ -22,38 +24,42 @@ import numpy as np
 
 from bench import threads
 from bench.console import Terminal
-from bench.peers import load
+from bench.layers import chosen
+from bench.peers import OURS, load
 from bench.results import Row, Run, UsageError
-from bench.suites import Conv
-from bench.tables import Table, significant
+from bench.suites import Conv, Layer, layer_of
+from bench.tables import Table, plural, significant
 from bench.work import UnsupportedError, Work
 
-LAYER = Conv(1, 56, 56, 64, 64, 3, 3, 1, 1)
-TINY = replace(LAYER, H=8, W=8)
+LAYER = Conv(1, 56, 56, 64, 64, 3, 3, 1, 1)  # measured unless --suite says otherwise
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
     if not RESET.exists():
         raise UsageError("memory is measured through /proc, which only Linux has")
-    tasks = [(direction, N) for direction in options.directions for N in options.batches]
+    layers = chosen(options) if options.suite else [replace(LAYER, N=N) for N in options.batches]
+    tasks = [
+        (layer, direction) for direction in options.directions for layer in layers if direction in layer.directions
+    ]
     with terminal.progress(len(tasks) * len(options.contenders), "memory") as tick:
-        for direction, N in tasks:
-            layer = replace(LAYER, N=N)
+        for layer, direction in tasks:
             row: Row = {
+                "suite": options.suite,
                 "layer": layer.name,
-                "N": N,
+                "N": layer.N,
                 "direction": direction,
                 "dtype": options.dtype,
                 "threads": options.threads,
                 "algorithm": options.algorithm,
-                "input": int(np.prod(layer.x_shape)) * np.dtype(options.dtype).itemsize,
+                "input": math.prod(layer.x_shape) * np.dtype(options.dtype).itemsize,
+                "weights": math.prod(layer.w_shape) * np.dtype(options.dtype).itemsize,
                 "extra": {},
                 "notes": {},
             }
             run.rows.append(row)
             for contender in options.contenders:
-                tick.now(f"N = {N} {direction}: {contender.name}")
+                tick.now(f"{layer.name} {direction}: {contender.name}")
                 answer = _ask(row | {"key": contender.key})
                 into = "extra" if isinstance(answer, int) else "notes"
                 row[into][contender.key] = answer
@@ -78,10 +84,10 @@ def extra_bytes(question: dict[str, Any]) -> int | str:
     count, algorithm = question["threads"], question["algorithm"]
     with threads.limited(count):
         try:
-            for layer in (TINY, replace(LAYER, N=question["N"])):
-                work = Work.of(layer, direction, dtype, count, algorithm)
-                prepared = contender.prepare(work)
-                if layer is TINY:
+            layer = _layer(question)
+            for size in (replace(layer, N=1, H=layer.R + 5, W=layer.R + 5), layer):
+                prepared = contender.prepare(Work.of(size, direction, dtype, count, algorithm))
+                if size is not layer:
                     prepared.run()
         except UnsupportedError as reason:
             return str(reason)
@@ -92,6 +98,12 @@ def extra_bytes(question: dict[str, Any]) -> int | str:
         peak = _resident("VmHWM")
         returned = sum(array.nbytes for array in prepared.read(result))
     return max(0, peak - before - returned)
+
+
+def _layer(question: dict[str, Any]) -> Layer:
+    if question["suite"]:
+        return layer_of(question["suite"], question["layer"], question["N"])
+    return replace(LAYER, N=question["N"])
 
 
 def _give_back() -> None:
@@ -107,29 +119,40 @@ def _resident(field: str) -> int:
 
 
 def tables(run: Run) -> list[Table]:
-    if not run.rows:
-        return []
-    keys = list(run.contenders)
+    directions = dict.fromkeys(row["direction"] for row in run.rows)
+    return [_table(run, [row for row in run.rows if row["direction"] == d]) for d in directions]
+
+
+def _table(run: Run, rows: list[Row]) -> Table:
+    keys = [key for key in run.contenders if any(key in row["extra"] for row in rows)]
     lines = [
         [
             f"{row['N']}x{row['layer']}",
-            row["direction"],
             _megabytes(row["input"]),
+            _megabytes(row["weights"]),
             *(_megabytes(row["extra"][key]) if key in row["extra"] else "-" for key in keys),
         ]
-        for row in run.rows
+        for row in rows
     ]
-    row = run.rows[0]
-    plural = "s" if row["threads"] > 1 else ""
-    columns = ["layer", "direction", "input", *map(run.name, keys)]
-    return [
-        Table(
-            f"Peak memory of one call beyond inputs and outputs: {row['dtype']}, {row['threads']} thread{plural}, MB",
-            [column.replace(" ", "\n") for column in columns],
-            lines,
-            ["each in a fresh process, after a call on a tiny layer"],
-        )
-    ]
+    row = rows[0]
+    columns = ["layer", "input", "weights", *map(run.name, keys)]
+    return Table(
+        f"Memory beyond inputs and outputs at the peak of one call: {row['direction']}, {row['dtype']}, "
+        f"{plural(row['threads'], 'thread')}, MB",
+        [column.replace(" ", "\n") for column in columns],
+        lines,
+        ["each in a fresh process, after a call on a tiny layer", *_most(rows)],
+    )
+
+
+def _most(rows: list[Row]) -> list[str]:
+    """The row in which cyconv takes the most beyond a packed copy of the weights."""
+    sizes = [(row["extra"][OURS] - row["weights"], row) for row in rows if OURS in row["extra"]]
+    if not sizes:
+        return []
+    size, row = max(sizes, key=lambda pair: pair[0])
+    name = f"{row['N']}x{row['layer']}"
+    return [f"cyconv's most, without a copy of the weights: {_megabytes(max(size, 0))} MB at {name}"]
 
 
 def _megabytes(size: int) -> str:

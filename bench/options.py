@@ -9,7 +9,7 @@ from typing import Any
 from bench.peers import MODULES, OURS
 from bench.suites import DIRECTIONS, SUITES
 
-RIVALS = tuple(key for key in MODULES if not key.startswith(OURS))
+RIVALS = tuple(key for key in MODULES if key != OURS)
 
 
 def _whole(minimum: int) -> Callable[[str], int]:
@@ -80,10 +80,10 @@ OPTIONS = {
         "--batch", type=_whole(1), metavar="N", help="images in a batch (default: the suite's own)"
     ),
     "batches": _option(
-        "--batch", type=_several(_whole(1)), default="1,4,16", metavar="N,...", dest="batches",
-        help="batches to measure (default: %(default)s)",
+        "--batch", type=_several(_whole(1)), metavar="N,...", dest="batches",
+        help="images in a batch; several are measured in turn",
     ),
-    "k": _option("-k", metavar="TEXT", help="only layers whose name contains TEXT, such as 3x3"),
+    "k": _option("-k", metavar="TEXT", help="only what has TEXT in its name, such as 3x3"),
     "direction": _option(
         "--direction", type=_directions, metavar="NAME,...", dest="directions", default="both",
         help=f"{', '.join(DIRECTIONS)} (all gradients together); both is forward and backward; all "
@@ -104,6 +104,10 @@ OPTIONS = {
     "algorithm": _option(
         "--algorithm", type=_one("auto", "direct", "winograd"), default="auto", metavar="NAME",
         help="what cyconv uses: auto, direct or winograd (default: %(default)s)",
+    ),
+    "algorithms": _option(
+        "--algorithm", type=_several(_one("auto", "direct", "winograd")), default="auto", metavar="NAME,...",
+        dest="algorithms", help="what cyconv uses; a network is trained with each (default: %(default)s)",
     ),
     "peers": _option(
         "--peers", type=_peers, metavar="NAME,...",
@@ -139,11 +143,12 @@ OPTIONS = {
     ),
     "files": _option("files", nargs="+", metavar="RUN.json", help="results to put on one page"),
     "output": _option(
-        "-o", "--output", default="bench-report.png", metavar="FILE",
-        help="where to: a .png or .svg (default: %(default)s)",
+        "-o", "--output", default="bench-report.html", metavar="FILE",
+        help="where to: an .html with the tables too, or a .png or .svg (default: %(default)s)",
     ),
     "check": _option(
         "--check", action="store_true", help="change nothing; exit status 1 if README.md is stale"
     ),
+    "list": _option("--list", action="store_true", help="show the commands, measure nothing"),
     "write": _option("--write", action="store_true", help="bring README.md and its pictures up to date"),
 }  # fmt: skip

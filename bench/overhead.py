@@ -11,7 +11,7 @@ from bench.layers import matching
 from bench.peers import installed
 from bench.results import Row, Run
 from bench.suites import SUITES, Conv
-from bench.tables import Table, significant
+from bench.tables import Table, plural, significant
 from bench.work import Work
 
 NOTEBOOK = "cyconv-notebook"
@@ -66,10 +66,9 @@ def _table(run: Run, rows: list[Row]) -> Table:
             ]
         )
     row = rows[0]
-    plural = "s" if row["threads"] > 1 else ""
     columns = ["layer", *map(run.name, keys), "of best peer"]
     return Table(
-        f"One small call: {row['direction']}, {row['dtype']}, {row['threads']} thread{plural}, microseconds",
+        f"One small call: {row['direction']}, {row['dtype']}, {plural(row['threads'], 'thread')}, microseconds",
         [column.replace(" ", "\n") for column in columns],
         lines,
     )

@@ -1,23 +1,20 @@
 """``readme``: README.md's tables and pictures, made from the runs in bench/results.
 
-A block of README.md between ``<!-- bench: tables NAME -->`` and ``<!-- bench end -->`` holds the tables of
-bench/results/NAME.json; ``<!-- bench: summary NAME ... -->`` one line for each of several runs of ``layers``,
-the least row named; ``<!-- bench: picture NAME ... -->`` the picture bench/results/NAME.png of those runs.
+A block of README.md stands between ``<!-- bench: KIND NAME ... -->`` and ``<!-- bench end -->`` and is made of the
+runs bench/results/NAME.json, those that are there.  KINDS says what it then holds; a picture is a file beside the runs.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from argparse import Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from bench import pictures
+from bench import accuracy, pictures, summary
 from bench.console import Terminal
-from bench.contest import standing
-from bench.results import Row, Run, UsageError
-from bench.tables import Table
+from bench.report import tables
+from bench.results import Run, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "bench" / "results"
@@ -43,48 +40,57 @@ def run(options: Namespace, terminal: Terminal) -> int:
     fresh = BLOCK.sub(block, text)
     if options.write:
         README.write_text(fresh, encoding="utf-8")
+    named = dict.fromkeys(name for _, _, names, _, _ in BLOCK.findall(text) for name in names.split())
+    if missing := [name for name in named if not _path(name).exists()]:
+        terminal.line(f"not in bench/results, and left out: {', '.join(missing)}")
     word = "brought up to date" if options.write else "stale"
     for name in stale:
         terminal.line(f"{word}: {name}")
     return 1 if stale and options.check else 0
 
 
-def _content(kind: str, names: list[str], write: bool, stale: list[str]) -> str:
-    runs = [Run.load(RESULTS / f"{name}.json") for name in names]
-    if kind == "tables":
-        return "".join(f"\n{text}" for run in runs for text in _tables(run)) + "\n"
-    if kind == "summary":
-        return f"\n{_summary(runs).markdown()}\n"
-    if kind == "picture":
-        return _picture(names[0], runs, write, stale)
-    raise UsageError(f"README.md: bench: {kind}: allowed are tables, summary, picture")
-
-
-def _tables(run: Run) -> list[str]:
-    command: Any = importlib.import_module(f"bench.{run.command}")
-    return [table.markdown() for table in command.tables(run)] + [f"{run.where()}\n"]
-
-
-def _picture(name: str, runs: list[Run], write: bool, stale: list[str]) -> str:
-    path = RESULTS / f"{name}.png"
-    if pictures.drawn_from(path) != pictures.source(runs):
+def _content(kind: str, names: Sequence[str], write: bool, stale: list[str]) -> str:
+    if kind not in KINDS:
+        raise UsageError(f"README.md: bench: {kind}: allowed are {', '.join(KINDS)}")
+    runs = [Run.load(_path(name)) for name in names if _path(name).exists()]
+    if not runs:
+        return ""
+    made = KINDS[kind](runs)
+    if isinstance(made, str):
+        return f"\n{made}\n"
+    path = RESULTS / f"{kind if kind == 'opening' else names[0]}.svg"
+    if not path.exists() or not pictures.same(path.read_bytes(), made):
         stale.append(str(path.relative_to(ROOT)))
         if write:
-            pictures.save(runs, path)
-    return f"\n![{runs[0].command}: {name}]({path.relative_to(ROOT).as_posix()})\n\n"
+            path.write_bytes(made)
+    places = "\n\n".join(dict.fromkeys(run.where() for run in runs))
+    titles = ", ".join(run.title() for run in runs)
+    return f"\n![{titles}]({path.relative_to(ROOT).as_posix()})\n\n{places}\n\n"
 
 
-def _summary(runs: list[Run]) -> Table:
-    """One line for each suite, direction, dtype and number of threads; where we are slowest first."""
-    lines = []
-    for run in runs:
-        groups: dict[tuple[Any, ...], list[Row]] = {}
-        for row in run.rows:
-            key = row["suite"], row["direction"], row["dtype"], row["threads"], row["algorithm"]
-            groups.setdefault(key, []).append(row)
-        for key, rows in groups.items():
-            if ours := standing(rows, run):
-                least = f"{ours.least:.2f}x at {ours.where}"
-                lines.append((ours.least, [*map(str, key), str(ours.rows), f"{ours.mean:.2f}x", least]))
-    columns = ["suite", "direction", "dtype", "threads", "algorithm", "rows", "geometric mean", "least"]
-    return Table("Speed over the best peer of each row", columns, [line for _, line in sorted(lines)])
+def _path(name: str) -> Path:
+    return RESULTS / f"{name}.json"
+
+
+def _tables(runs: Sequence[Run]) -> str:
+    """Every table of the runs, and where each was measured."""
+    return "\n".join(text for run in runs for text in (*(t.markdown() for t in tables(run)), f"{run.where()}\n"))
+
+
+def _summary(runs: Sequence[Run]) -> str:
+    """Rows that are judged together, whichever of the runs they come from."""
+    return summary.overview(runs).markdown()
+
+
+def _errors(runs: Sequence[Run]) -> str:
+    """The largest errors of each algorithm."""
+    return accuracy.largest(runs).markdown()
+
+
+KINDS: dict[str, Callable[[Sequence[Run]], str | bytes]] = {
+    "tables": _tables,
+    "summary": _summary,
+    "errors": _errors,
+    "opening": pictures.draw_opening,
+    "picture": pictures.draw_report,
+}

@@ -58,6 +58,11 @@ class Run:
             self.limits[key] = machine.limits(dtype, threads)
         return self.limits[key]
 
+    def title(self) -> str:
+        """What was measured, in a few words."""
+        subject = self.arguments.get("suite") or self.arguments.get("network")
+        return " ".join(str(word) for word in (self.command, subject, self.arguments.get("dtype")) if word)
+
     def where(self) -> str:
         """The machine in one line."""
         facts = self.machine
@@ -92,7 +97,11 @@ class Run:
         self.machine["stolen"] = machine.stolen_share(self.machine.pop("ticks"))
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        """A line for each field, and for each row."""
+        fields = asdict(self)
+        rows = ",\n".join(json.dumps(row) for row in fields.pop("rows"))
+        head = "".join(f"{json.dumps(name)}: {json.dumps(value)},\n" for name, value in fields.items())
+        Path(path).write_text(f'{{\n{head}"rows": [\n{rows}\n]\n}}\n', encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -11,10 +11,11 @@ from bench.contest import advantage, contest
 from bench.peers import OURS
 from bench.results import Row, Run
 from bench.suites import Conv
-from bench.tables import Table, significant
+from bench.tables import Table, percent, plural, significant
 from bench.work import Work
 
 SIZE, CHANNELS = 28, 64  # of the layer where they do not grow
+EVEN_FROM = {"threads": 1, "batch": 1, "size": SIZE, "channels": CHANNELS}  # where the cost should stay the same
 AXES = {
     "threads": "threads",
     "batch": "images in the batch",
@@ -83,19 +84,26 @@ def _table(run: Run, axis: str, direction: str, count: int, rows: list[Row]) -> 
         ratio = advantage(row)
         name = f"{row['N']}x{row['layer']}"
         lines.append([str(row["value"]), name, *speeds, f"{ratio:.2f}x" if ratio else "-"])
-    threaded = f", {count} thread{'s' if count > 1 else ''}" if count else ""
+    threaded = f", {plural(count, 'thread')}" if count else ""
     columns = [axis, "layer", *map(run.name, keys), "of best peer"]
     return Table(
         f"{AXES[axis]}: {direction}, {rows[0]['dtype']}{threaded}, GFLOP/s",
         [column.replace(" ", "\n") for column in columns],
         lines,
-        [_evenness(rows)],
+        _evenness(rows),
     )
 
 
-def _evenness(rows: list[Row]) -> str:
-    """How much cyconv's speed varies along the axis."""
-    speeds = [row["flops"] / row["timings"][OURS]["best"] for row in rows if OURS in row["timings"]]
-    if not speeds:
-        return "cyconv has no result here"
-    return f"cyconv's fastest row is {max(speeds) / min(speeds):.2f} times its slowest, per operation"
+def _evenness(rows: list[Row]) -> list[str]:
+    """How much cyconv's time for an operation varies along the axis; small images and few channels apart."""
+    axis = rows[0]["axis"]
+    some = [row for row in rows if OURS in row["timings"] and row["value"] >= EVEN_FROM[axis]]
+    costs = [row["timings"][OURS]["best"] / row["flops"] * 1e12 for row in some]
+    if not costs:
+        return []
+    first, last = some[0]["value"], some[-1]["value"]
+    middle = (max(costs) + min(costs)) / 2
+    return [
+        f"cyconv, {axis} {first} to {last}: {significant(min(costs))} to {significant(max(costs))} ns per 1000 "
+        f"operations, within {percent(max(costs) / middle - 1)} of the middle, {max(costs) / min(costs):.2f} times"
+    ]

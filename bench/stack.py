@@ -13,11 +13,14 @@ from bench.contest import prepare
 from bench.peers import OURS
 from bench.results import Row, Run
 from bench.suites import SUITES, Conv
-from bench.tables import Table, percent, seconds, significant
+from bench.tables import Table, percent, plural, seconds, significant
 from bench.timing import alternate
 from bench.work import Work
 
 Call = Callable[[], Any]
+
+NAMES = {"resnet50": "ResNet-50", "vgg16": "VGG-16"}
+STEP = "forward and backward"
 
 
 def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
@@ -77,8 +80,30 @@ def _sequence(calls: list[Call]) -> Call:
     return run
 
 
+def steps(run: Run) -> list[Row]:
+    """What forward and all gradients take together, of those who do both: a row for each number of threads."""
+    directions = {(row["network"], row["threads"], row["direction"]): row for row in run.rows}
+    rows = []
+    for (network, count, direction), forward in directions.items():
+        backward = directions.get((network, count, "backward"))
+        if direction != "forward" or not backward:
+            continue
+        timings = {
+            key: {
+                "best": one["best"] + other["best"],
+                "median": one["median"] + other["median"],
+                "spread": max(one["spread"], other["spread"]),
+            }
+            for key, one in forward["timings"].items()
+            if (other := backward["timings"].get(key))
+        }
+        flops = forward["flops"] + backward["flops"]
+        rows.append(forward | {"direction": STEP, "flops": flops, "timings": timings, "notes": {}})
+    return rows
+
+
 def tables(run: Run) -> list[Table]:
-    return [_table(run, row) for row in run.rows]
+    return [_table(run, row) for row in [*run.rows, *steps(run)]]
 
 
 def _table(run: Run, row: Row) -> Table:
@@ -99,10 +124,9 @@ def _table(run: Run, row: Row) -> Table:
                 f"{timing['best'] / ours['best']:.2f}x" if ours else "-",
             ]
         )
-    plural = "s" if row["threads"] > 1 else ""
     return Table(
-        f"{row['network']}: its {row['layers']} convolutions, {row['direction']}, N = {row['N']}, "
-        f"{row['dtype']}, {row['threads']} thread{plural}",
+        f"{NAMES[row['network']]}: its {row['layers']} convolutions, {row['direction']}, N = {row['N']}, "
+        f"{row['dtype']}, {plural(row['threads'], 'thread')}",
         ["", "best", "median", "spread", "images/s", "GFLOP/s", "of limit", "times cyconv"],
         lines,
         [f"{run.name(key)}: not in it ({note})" for key, note in row["notes"].items()],

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DIRECTIONS = ("forward", "input_grad", "weight_grad", "backward")
 
@@ -87,6 +87,10 @@ class Pool:
     @property
     def x_shape(self) -> tuple[int, int, int, int]:
         return self.N, self.H, self.W, self.C
+
+    @property
+    def w_shape(self) -> tuple[int]:
+        return (0,)
 
     @property
     def y_shape(self) -> tuple[int, int, int, int]:
@@ -247,3 +251,9 @@ SUITES: dict[str, tuple[Layer, ...]] = {
     "pool": _POOL,
     "notebook": _NOTEBOOK,
 }
+
+
+def layer_of(suite: str, name: str, N: int) -> Layer:
+    """The suite's layer of that name, with a batch of N."""
+    (layer,) = {replace(layer, N=N) for layer in SUITES[suite] if layer.name == name}
+    return layer

@@ -45,6 +45,11 @@ def significant(value: float) -> str:
     return f"{value:.{min(places, 4)}f}"
 
 
+def plural(count: int, noun: str) -> str:
+    """1 thread, 2 threads."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 

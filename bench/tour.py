@@ -11,7 +11,7 @@ from bench.contest import contest
 from bench.peers import installed
 from bench.results import Row, Run, UsageError
 from bench.suites import SUITES
-from bench.tables import Table, seconds, significant, small
+from bench.tables import Table, plural, seconds, significant, small
 from bench.work import Work
 
 OURS = "cyconv-notebook"  # the notebook's functions of cyconv: what its users would call
@@ -55,9 +55,8 @@ def _table(run: Run, rows: list[Row]) -> Table:
         lines.append([name, *(_cell(row, key) for key in keys), small(max(errors, default=0))])
     columns = ["layer", *map(run.name, keys), "largest difference"]
     row = rows[0]
-    plural = "s" if row["threads"] > 1 else ""
     return Table(
-        f"The notebook's cells and a layer the size of LeNet's: {row['dtype']}, {row['threads']} thread{plural}",
+        f"The notebook's cells and a layer the size of LeNet's: {row['dtype']}, {plural(row['threads'], 'thread')}",
         [column.replace(" ", "\n") for column in columns],
         lines,
         _notes(rows, run),

@@ -25,7 +25,19 @@ LAYERS = [
         for stride, padding in ((2, 1), (1, 1), (2, 0))
     ),
 ]
-KEYS = ("cyconv", "cyconv-notebook", "torch-nhwc", "torch-nchw", "onnxruntime", "jax", "im2col", "windows", "loops")
+KEYS = (
+    "cyconv",
+    "cyconv-direct",
+    "cyconv-out",
+    "cyconv-notebook",
+    "torch-nhwc",
+    "torch-nchw",
+    "onnxruntime",
+    "jax",
+    "im2col",
+    "windows",
+    "loops",
+)
 
 
 def test_the_networks_are_the_published_ones():

@@ -1,23 +1,50 @@
-"""Pictures of results: each kind of run has one, and a report puts several on one page."""
+"""Pictures of results: each kind of run has one, a report puts several below each other, README.md opens with one."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 from bench.results import Run, UsageError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 KINDS = ("tour", "digits", "layers", "stack", "scaling", "memory", "accuracy")
 WIDTH = 11.0  # inches
-DPI = 130
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def save(runs: Sequence[Run], path: str | Path) -> None:
-    """One picture with a part for each run, from top to bottom, as PNG or SVG."""
+    """The report of some runs as a file, .png or .svg."""
+    Path(path).write_bytes(draw_report(runs, Path(path).suffix.removeprefix(".")))
+
+
+def draw_report(runs: Sequence[Run], form: str = "svg") -> bytes:
+    """One picture with a part for each run, from top to bottom."""
+    drawers = [importlib.import_module(f"bench.pictures.{_kind(run)}") for run in runs]
+    heights = [drawer.height(run) for drawer, run in zip(drawers, runs, strict=True)]
+
+    def draw(figure: Figure) -> None:
+        parts = figure.subfigures(len(runs), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for drawer, run, part in zip(drawers, runs, parts, strict=True):
+            drawer.draw(run, part)
+
+    return _picture(draw, (WIDTH, sum(heights)), form)
+
+
+def draw_opening(runs: Sequence[Run], form: str = "svg") -> bytes:
+    """The picture README.md opens with."""
+    drawer = importlib.import_module("bench.pictures.opening")
+    return _picture(lambda figure: drawer.draw(runs, figure), drawer.SIZE, form)
+
+
+def _picture(draw: Callable[[Figure], None], size: tuple[float, float], form: str) -> bytes:
+    """The same bytes for the same runs: no date, and identifiers that depend on the content alone."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -25,36 +52,31 @@ def save(runs: Sequence[Run], path: str | Path) -> None:
         raise UsageError("pictures need matplotlib: pip install matplotlib") from None
     from bench.pictures.style import RC
 
-    drawers = [importlib.import_module(f"bench.pictures.{_kind(run)}") for run in runs]
-    heights = [drawer.height(run) for drawer, run in zip(drawers, runs, strict=True)]
+    metadata: dict[str, Any] = {"Date": None} if form == "svg" else {}
+    file = BytesIO()
     with matplotlib.rc_context(RC):  # type: ignore[arg-type]
-        figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained")
-        parts = figure.subfigures(len(runs), 1, height_ratios=heights, squeeze=False)[:, 0]
-        for drawer, run, part in zip(drawers, runs, parts, strict=True):
-            drawer.draw(run, part)
-        figure.savefig(path, metadata=_metadata(path, runs))
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(file, format=form, metadata=metadata)
+    return file.getvalue()
 
 
-def source(runs: Sequence[Run]) -> str:
-    """What a picture is made from, as a digest that the picture carries."""
-    return hashlib.sha256(repr([asdict(run) for run in runs]).encode()).hexdigest()
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two SVGs show the same: in each byte, or where two versions of matplotlib drew them, in each word.
+
+    Every bar is labelled with its value, so that the words hold the numbers.
+    """
+    return one == other or (_drawn_by(one) != _drawn_by(other) and _words(one) == _words(other))
 
 
-def drawn_from(path: str | Path) -> str | None:
-    """The digest a PNG carries; None if there is no such picture."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            digest: str | None = image.info.get("Source")
-            return digest
-    except OSError:
-        return None
+def _drawn_by(svg: bytes) -> str:
+    """matplotlib's name and version, which it leaves in its files."""
+    creators = (element.itertext() for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("creator"))
+    return " ".join("".join(creator).strip() for creator in creators)
 
 
-def _metadata(path: str | Path, runs: Sequence[Run]) -> dict[str, Any]:
-    key = "Source" if Path(path).suffix == ".png" else "Description"
-    return {key: source(runs)}
+def _words(svg: bytes) -> list[str]:
+    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
 def _kind(run: Run) -> str:

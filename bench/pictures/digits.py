@@ -4,9 +4,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from bench import digits
-from bench.pictures.style import BLACK, GREY, VERMILION, colour
+from bench.pictures.style import BLACK, BLUE, GREY, VERMILION, colour
 from bench.results import Row, Run
 from bench.tables import significant, small
+
+LOOKS = ((VERMILION, "-"), (BLUE, "--"), (BLACK, ":"))  # of each algorithm
 
 
 def height(run: Run) -> float:
@@ -44,14 +46,22 @@ def _losses(row: Row, axes: Axes) -> None:
 
 
 def _accuracy(rows: list[Row], axes: Axes) -> None:
+    looks = dict(zip(dict.fromkeys(row.get("algorithm") for row in rows), LOOKS, strict=False))
     for row in rows:
         epochs = len(row["accuracy"])
         if not epochs:
             continue
         each = len(row["losses"]) // epochs
         at = range(each, each * epochs + 1, each)
-        axes.plot(at, [100 * a for a in row["accuracy"]], color=VERMILION, marker="o", markersize=3)
-    if rows[0]["accuracy"]:
+        ink, line = looks[row.get("algorithm")]
+        axes.plot(
+            at, [100 * a for a in row["accuracy"]], color=ink, linestyle=line, linewidth=1, marker="o", markersize=3
+        )
+    if len(looks) > 1:
+        for algorithm, (ink, line) in looks.items():
+            axes.plot([], [], color=ink, linestyle=line, label=algorithm)
+        axes.legend(loc="lower right", fontsize=8)
+    elif rows[0]["accuracy"]:
         final = 100 * rows[0]["accuracy"][-1]
         axes.text(0.98, 0.6, f"{final:.1f} % after {sum(rows[0]['seconds']):.1f} s of training",
                   transform=axes.transAxes, ha="right", va="top", fontsize=8)  # fmt: skip

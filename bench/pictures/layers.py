@@ -7,11 +7,11 @@ from bench.contest import advantage
 from bench.pictures import roofline
 from bench.pictures.style import BLACK, BLUE, ORANGE
 from bench.results import Row, Run
-from bench.tables import geometric_mean
+from bench.tables import geometric_mean, plural
 
 
 def height(run: Run) -> float:
-    layers = {row["layer"] for row in run.rows}
+    layers = {(row["layer"], row["N"]) for row in run.rows}
     rooflines = 3.6 * len(_threads(run)) if roofline.rows(run) else 0
     return len(_threads(run)) * (1.2 + 0.19 * len(layers)) + rooflines
 
@@ -54,7 +54,6 @@ def _bars(rows: list[Row], axes: Axes) -> None:
     axes.set_xlim(0, 1.05 * max([1, *known]))
     axes.tick_params(axis="y", length=0)
     row = rows[0]
-    plural = "s" if row["threads"] > 1 else ""
     mean = f", {geometric_mean(known):.2f} in the mean" if known else ""
     axes.set_title(f"{row['suite']} {row['direction']}{mean}")
-    axes.set_xlabel(f"speed over the best peer's; {row['dtype']}, {row['threads']} thread{plural}")
+    axes.set_xlabel(f"speed over the best peer's; {row['dtype']}, {plural(row['threads'], 'thread')}")

@@ -3,11 +3,13 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench.contest import best_peer
 from bench.peers import OURS
 from bench.pictures.style import BLACK, GREY, VERMILION
 from bench.results import Row, Run
+from bench.tables import plural
 
 MARKERS = {"forward": "o", "input_grad": "s", "weight_grad": "D", "backward": "^"}
 
@@ -26,17 +28,20 @@ def draw(run: Run, count: int, figure: SubFigure) -> None:
     intensity = [row["flops"] / row["bytes"] for row in here]
     span = np.geomspace(0.7 * min(intensity), 1.4 * max(intensity), 100)
     roof = np.minimum(limit["flops"], span * limit["bytes"])
-    axes.plot(span, roof / 1e9, color=BLACK, linewidth=1.2, label="the machine's limits")
+    axes.plot(span, roof / 1e9, color=BLACK, linewidth=1.2, label="the machine's limits\n(Winograd may exceed them)")
     for direction in dict.fromkeys(row["direction"] for row in here):
         some = [row for row in here if row["direction"] == direction]
         _points(axes, some, direction)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(which="both", linewidth=0.4)
     axes.set_xlabel("operations per byte that must move, logarithmic")
     axes.set_ylabel("GFLOP/s, logarithmic")
-    plural = "s" if count > 1 else ""
-    axes.set_title(f"Roofline: every layer, {here[0]['dtype']}, {count} thread{plural}")
+    axes.set_title(f"Roofline: every layer, {here[0]['dtype']}, {plural(count, 'thread')}")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 
 

@@ -6,6 +6,7 @@ from matplotlib.figure import SubFigure
 from bench.pictures.style import BLACK, colour, marker
 from bench.results import Row, Run
 from bench.scaling import AXES, groups
+from bench.tables import plural
 
 
 def height(run: Run) -> float:
@@ -43,6 +44,6 @@ def _curves(run: Run, axis: str, direction: str, count: int, rows: list[Row], ax
     axes.grid(axis="y")
     axes.set_xlabel(AXES[axis] + ("" if axis == "threads" else ", logarithmic"))
     axes.set_ylabel("GFLOP/s", color=BLACK)
-    threads = f", {count} thread{'s' if count > 1 else ''}" if count else ""
+    threads = f", {plural(count, 'thread')}" if count else ""
     layer = rows[len(rows) // 2]
     axes.set_title(f"{axis}: {direction}, {layer['dtype']}{threads}")

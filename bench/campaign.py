@@ -1,0 +1,64 @@
+"""The runs that bench/results holds, as data: a name and the command line that measures it.
+
+Each is a process of its own, because XLA keeps the threads it starts with.
+"""
+
+PEERS = "cyconv-direct,torch-nhwc,torch-nchw,onnxruntime,jax,im2col"  # NumPy's windows are never the fastest
+BATCHES = {"resnet50": "1,4,32", "vgg16": "1,4,32", "mobilenet": "1,4,32", "lenet": "32,64", "cifar": "32,64"}
+DTYPES = ("float32", "float64")
+THREADS = (1, 2)
+
+_LAYERS = {
+    f"{suite}-{dtype}-{threads}t": f"layers --suite {suite} --batch {batches} --dtype {dtype} --threads {threads} "
+    f"--peers {PEERS}"
+    for suite, batches in BATCHES.items()
+    for dtype in DTYPES
+    for threads in THREADS
+}
+
+_LIMITS = {  # each gradient alone, as a share of the machine's limit
+    f"{suite}-{dtype}-limit": f"layers --suite {suite} --batch {batches} --dtype {dtype} --algorithm direct "
+    "--direction forward,input_grad,weight_grad --peers none"
+    for suite, batches in BATCHES.items()
+    for dtype in DTYPES
+}
+
+_POOLS = {
+    f"pool-{dtype}-{threads}t": f"layers --suite pool --dtype {dtype} --threads {threads} "
+    "--peers cyconv-out,torch-nhwc,torch-nchw,onnxruntime,jax"
+    for dtype in DTYPES
+    for threads in THREADS
+}
+
+_STACKS = {
+    f"stack-{network}-{dtype}-{threads}t": f"stack {network} --dtype {dtype} --threads {threads} --peers "
+    "torch-nhwc,torch-nchw,onnxruntime,jax,im2col"
+    for network in ("resnet50", "vgg16")
+    for dtype in DTYPES
+    for threads in THREADS
+}
+
+_ACCURACY = {
+    f"accuracy-{suite}-{dtype}": f"accuracy --suite {suite} --dtype {dtype}"
+    for suite in ("resnet50", "vgg16")
+    for dtype in DTYPES
+}
+
+RUNS = {
+    "tour": "tour --threads 2",
+    **_STACKS,
+    **_LAYERS,
+    **_LIMITS,
+    **_POOLS,
+    **{f"overhead-{dtype}": f"overhead --dtype {dtype}" for dtype in DTYPES},
+    **{f"choice-{dtype}": f"choice --batch 1,4,32 --dtype {dtype}" for dtype in DTYPES},
+    **_ACCURACY,
+    "digits-winograd": "digits --seeds 5 --dtype float32 --algorithm direct,winograd",
+    "scaling": "scaling --peers torch-nhwc,onnxruntime,jax,im2col",
+    "scaling-direct": "scaling batch,size --direction both --algorithm direct --peers none",
+    "memory": "memory",
+    "memory-2t": "memory --threads 2",
+    "memory-resnet50": "memory --suite resnet50 --batch 4 --peers none",
+    "memory-resnet50-direct": "memory --suite resnet50 --batch 4 --peers none --algorithm direct",
+    "memory-pool": "memory --suite pool --peers none",
+}

@@ -1,0 +1,52 @@
+"""Groups of layers that are judged together, each by one measure, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.suites import Conv, Layer, Pool
+
+BEST = "best peer"
+LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    title: str
+    measure: str  # how many times the speed of BEST or of a peer; or the share of the machine's LIMIT
+    holds: Callable[[Layer], bool]
+    directions: tuple[str, ...] = ("forward", "input_grad", "weight_grad", "backward")
+
+
+def _winograd(layer: Layer) -> bool:
+    """3x3, stride 1, and enough channels for its transforms to be cheap."""
+    return isinstance(layer, Conv) and (layer.R, layer.S, layer.stride, layer.groups) == (3, 3, 1, 1) and layer.C >= 32
+
+
+def _wide(layer: Layer) -> bool:
+    """Large enough for nothing but the multiply-adds to count."""
+    return (
+        isinstance(layer, Conv) and layer.groups == 1 and min(layer.C, layer.K) >= 64 and layer.flops("forward") >= 50e6
+    )
+
+
+def _small(layer: Layer) -> bool:
+    return isinstance(layer, Conv) and layer.flops("forward") < 1e6
+
+
+GROUPS = (
+    Group("every layer", BEST, lambda layer: True),
+    Group("3x3, stride 1, C >= 32", BEST, _winograd),
+    Group("below 1 MFLOP", BEST, _small),
+    Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups > 1),
+    Group("pooling", "torch-nhwc", lambda layer: isinstance(layer, Pool)),
+    Group("C, K >= 64, >= 50 MFLOP", LIMIT, _wide),
+    Group("3 channels in", LIMIT, lambda layer: isinstance(layer, Conv) and layer.C == 3),
+    Group(
+        "2x2/2 pooling",
+        LIMIT,
+        lambda layer: isinstance(layer, Pool) and (layer.R, layer.stride) == (2, 2),
+        ("forward",),
+    ),
+)
