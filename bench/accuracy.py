@@ -32,6 +32,8 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
     if options.dtype == "float64" and np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
         raise UsageError("--dtype float64: longdouble is no better than float64 on this system")
     layers = [layer for layer in chosen(options) if isinstance(layer, Conv) and layer.groups == 1]
+    if not layers:
+        raise UsageError("accuracy is measured of convolutions without groups: there is none in this choice")
     tasks = [(layer, direction) for direction in single(options.directions) for layer in layers]
     with terminal.progress(len(tasks), "accuracy") as tick:
         for layer, direction in tasks:

@@ -30,6 +30,12 @@ _POOLS = {
     for threads in THREADS
 }
 
+_POOLS |= {  # beyond any cache, beside a plain copy
+    f"pool-{dtype}-large": f"layers --suite pool -k 2x2/2 --batch 256 --direction forward --dtype {dtype} "
+    "--peers cyconv-out,torch-nhwc"
+    for dtype in DTYPES
+}
+
 _STACKS = {
     f"stack-{network}-{dtype}-{threads}t": f"stack {network} --dtype {dtype} --threads {threads} --peers "
     "torch-nhwc,torch-nchw,onnxruntime,jax,im2col"
@@ -54,8 +60,8 @@ RUNS = {
     **{f"choice-{dtype}": f"choice --batch 1,4,32 --dtype {dtype}" for dtype in DTYPES},
     **_ACCURACY,
     "digits-winograd": "digits --seeds 5 --dtype float32 --algorithm direct,winograd",
-    "scaling": "scaling --peers torch-nhwc,onnxruntime,jax,im2col",
-    "scaling-direct": "scaling batch,size --direction both --algorithm direct --peers none",
+    "scaling": "scaling --peers cyconv-out,torch-nhwc,onnxruntime,jax,im2col",
+    "scaling-direct": "scaling batch,size --direction both --algorithm direct --peers cyconv-out",
     "memory": "memory",
     "memory-2t": "memory --threads 2",
     "memory-resnet50": "memory --suite resnet50 --batch 4 --peers none",

@@ -50,7 +50,7 @@ def candidates(options: Namespace) -> list[Layer]:
         if (options.k or "").lower() in layer.name.lower():
             found |= {replace(layer, N=N, count=1): None for N in options.batches or [layer.N]}
     if not found:
-        raise UsageError(f"-k {options.k}: no layer's name contains that")
+        raise UsageError(f"no convolution of {', '.join(names)} has {options.k or ''!r} in its name")
     return list(found)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.tables import Table
+
+WIDTH = 100  # columns, where there is no terminal to ask
 
 
 class Tick:
@@ -23,11 +26,11 @@ class Terminal:
     """Where a command's answer goes."""
 
     def line(self, text: str = "") -> None:
-        print(text, flush=True)
+        print(textwrap.fill(text, WIDTH, break_long_words=False), flush=True)
 
     def table(self, table: Table) -> None:
         self.line()
-        self.line(_text(table))
+        print(_text(table))
         for note in table.notes:
             self.line(note)
 

@@ -30,13 +30,15 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
     with terminal.progress(len(tasks), "layers") as tick:
         for count in options.threads:
             tick.now("the machine's limits")
-            run.limit(options.dtype, count)
+            run.measure_limits(options.dtype, count)
         for layer, direction, count in tasks:
             tick.now(f"{layer.name} {direction}")
             work = Work.of(layer, direction, options.dtype, count, options.algorithm)
             row = contest(work, options.contenders, budget=options.seconds, repeats=options.repeats)
             run.rows.append({"suite": options.suite} | row)
             tick.done()
+        for count in options.threads:
+            run.measure_limits(options.dtype, count)
 
 
 def chosen(options: Namespace) -> list[Layer]:

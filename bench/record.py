@@ -20,7 +20,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
         raise UsageError(f"-k {options.k}: no run's name contains that; the runs are {', '.join(RUNS)}")
     if options.list:
         for name, line in chosen.items():
-            terminal.line(f"{name}: python -m bench {line}")
+            print(f"{name}: python -m bench {line}")
         return 0
     failed = [name for name, line in chosen.items() if not _measure(name, line, terminal)]
     if failed:

@@ -51,12 +51,12 @@ class Run:
     def name(self, key: str) -> str:
         return self.contenders[key]["name"]
 
-    def limit(self, dtype: str, threads: int) -> dict[str, float]:
-        """The machine's limits for this dtype and thread count, measured when first asked for."""
+    def measure_limits(self, dtype: str, threads: int) -> None:
+        """The machine's limits for this dtype and thread count; of two measurements, before and after, the higher."""
         key = f"{dtype} {threads}"
-        if key not in self.limits:
-            self.limits[key] = machine.limits(dtype, threads)
-        return self.limits[key]
+        now = machine.limits(dtype, threads)
+        before = self.limits.get(key, now)
+        self.limits[key] = {name: max(before[name], now[name]) for name in now}
 
     def title(self) -> str:
         """What was measured, in a few words."""

@@ -10,10 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from bench.console import Terminal, Tick
+from bench.console import WIDTH, Terminal, Tick
 from bench.tables import Table
-
-WIDTH = 100  # where there is no terminal to ask
 
 
 class RichTerminal(Terminal):
@@ -22,7 +20,7 @@ class RichTerminal(Terminal):
         self.console = terminal if terminal.is_terminal else Console(width=WIDTH, highlight=False)
 
     def line(self, text: str = "") -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(text, markup=False)
 
     def table(self, table: Table) -> None:
         self.line()

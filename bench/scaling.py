@@ -90,20 +90,20 @@ def _table(run: Run, axis: str, direction: str, count: int, rows: list[Row]) -> 
         f"{AXES[axis]}: {direction}, {rows[0]['dtype']}{threaded}, GFLOP/s",
         [column.replace(" ", "\n") for column in columns],
         lines,
-        _evenness(rows),
+        _evenness(run, rows),
     )
 
 
-def _evenness(rows: list[Row]) -> list[str]:
+def _evenness(run: Run, rows: list[Row]) -> list[str]:
     """How much cyconv's time for an operation varies along the axis; small images and few channels apart."""
     axis = rows[0]["axis"]
-    some = [row for row in rows if OURS in row["timings"] and row["value"] >= EVEN_FROM[axis]]
-    costs = [row["timings"][OURS]["best"] / row["flops"] * 1e12 for row in some]
-    if not costs:
-        return []
-    first, last = some[0]["value"], some[-1]["value"]
-    middle = (max(costs) + min(costs)) / 2
-    return [
-        f"cyconv, {axis} {first} to {last}: {significant(min(costs))} to {significant(max(costs))} ns per 1000 "
-        f"operations, within {percent(max(costs) / middle - 1)} of the middle, {max(costs) / min(costs):.2f} times"
-    ]
+    lines = []
+    for key in (key for key in run.contenders if key.startswith(OURS)):
+        some = [row for row in rows if key in row["timings"] and row["value"] >= EVEN_FROM[axis]]
+        costs = [row["timings"][key]["best"] / row["flops"] * 1e12 for row in some]
+        if costs:
+            lines.append(
+                f"{run.name(key)}, {axis} {some[0]['value']} to {some[-1]['value']}: {significant(min(costs))} to "
+                f"{significant(max(costs))} ns per 1000 operations, {percent(max(costs) / min(costs) - 1)} apart"
+            )
+    return lines

@@ -32,7 +32,7 @@ def measure(options: Namespace, run: Run, terminal: Terminal) -> None:
     with terminal.progress(len(tasks) * (len(layers) + 1), options.network) as tick:
         for count, direction in tasks:
             tick.now("the machine's limits")
-            run.limit(options.dtype, count)
+            run.measure_limits(options.dtype, count)
             with threads.limited(count):
                 row = _contest(options, layers, direction, count, tick)
             run.rows.append({"network": options.network} | row)

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import cli, network
+from bench import campaign, choice, cli, network, summary
 from bench.peers import installed, notebook
 from bench.reference import reference
-from bench.suites import SUITES, Conv, Pool
+from bench.results import Run
+from bench.suites import SUITES, Conv, Pool, layer_of
 from bench.timing import alternate
 from bench.work import UnsupportedError, Work, error, tolerance
 
@@ -119,6 +120,8 @@ def test_the_network_learns_the_same_on_the_loops():
         "nonsense", "layers --suite nonsense", "layers --repeats 0", "layers --threads 0", "layers --threads 100000",
         "layers --peers tensorflow", "layers --suite lenet -k nonsense", "layers --direction up", "layers --seconds -1",
         "layers --json /no/such/place.json", "layers --picture x.gif", "compare /no/such.json /no/such.json", "readme",
+        "layers --batch 1,0", "digits --algorithm fast", "choice --suite pool", "accuracy --suite pool -k max",
+        "record -k nonsense", "report /no/such.json", "stack alexnet",
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_status_2(arguments, capsys):
@@ -146,6 +149,85 @@ def test_a_run_is_kept_and_compared(tmp_path, capsys):
     new.write_text(json.dumps(run))
     assert cli.main(["compare", str(old), str(old)]) == 0
     assert cli.main(["compare", str(old), str(new)]) == 1
+
+
+def test_rows_are_judged_in_groups():
+    def row(name, N, ours, peer, direct):
+        layer = layer_of("resnet50", name, N)
+        timings = {"cyconv": ours, "torch-nhwc": peer, "cyconv-direct": direct}
+        return {
+            "suite": "resnet50", "layer": name, "N": N, "direction": "forward", "dtype": "float32", "threads": 1,
+            "algorithm": "auto", "flops": layer.flops("forward"), "bytes": 1,
+            "timings": {key: {"best": seconds} for key, seconds in timings.items()},
+        }  # fmt: skip
+
+    run = Run("layers", {}, "", {}, limits={"float32 1": {"flops": 1e12, "bytes": 1e9}})
+    run.contenders = {"torch-nhwc": {"name": "PyTorch NHWC"}}
+    run.rows = [row("56x56x64->64 3x3", 1, 1e-3, 2e-3, 2e-3), row("14x14x1024->2048 1x1/2", 4, 2e-3, 1e-3, 2e-3)]
+    table = summary.table([run])
+    lines = {(*line[0].split("\n"), line[1]): line[2:] for line in table.rows}
+    assert lines["every layer", "of best peer", "auto"] == [
+        "2", "1.00x", "0.50x", "4x14x14x1024->2048 1x1/2\n(PyTorch NHWC)",
+    ]  # fmt: skip
+    assert lines["3x3, stride 1, C >= 32", "of best peer", "auto"][:3] == ["1", "2.00x", "2.00x"]
+    assert lines["3x3, stride 1, C >= 32", "of best peer", "direct"][:3] == ["1", "1.00x", "1.00x"]
+    assert lines["C, K >= 64, >= 50 MFLOP", "of limit", "auto"][2] == "23 %"  # 0.23 and 0.41 of 1 TFLOP/s
+    assert not any("pooling" in line[0] or "depthwise" in line[0] for line in table.rows)
+    assert table.notes[0].startswith("slowest rows: 0.50x auto 4x14x14x1024->2048 1x1/2 (PyTorch NHWC), 2.00x")
+    overview = summary.overview([run])
+    assert overview.columns == ["layers", "forward\nfloat32, 1 thread"]
+    assert overview.rows[0] == ["every layer, auto\nof best peer", "1.00x\nleast 0.50x, 2"]
+
+
+def test_a_choice_is_what_its_bits_say_and_costs_what_it_costs(capsys):
+    asked = "choice --suite resnet50 -k 14x14x256->256 --batch 1 --direction forward --seconds 0.01 --repeats 1"
+    assert cli.main(asked.split()) == 0
+    assert "of 1 rows, within 15 %" in capsys.readouterr().out
+    row = {"chosen": "direct", "timings": {"direct": {"best": 3.0}, "winograd": {"best": 2.0}}}
+    assert choice.loss(row) == 0.5
+    assert choice.loss(row | {"chosen": "winograd"}) == 0
+    assert choice.loss(row | {"chosen": "neither"}) == np.inf
+
+
+@pytest.mark.parametrize("name", campaign.RUNS)
+def test_the_campaign_is_made_of_commands(name):
+    options = cli._parse(campaign.RUNS[name].split())
+    assert name.startswith(options.command) or name.split("-")[0] in SUITES
+
+
+def test_pictures_are_the_same_whoever_draws_them():
+    pytest.importorskip("matplotlib")
+    from bench import pictures
+
+    stack = {"network": "resnet50", "layers": 53, "N": 4, "dtype": "float64", "threads": 2, "flops": 1, "notes": {}}
+    timing = {"best": 0.5, "median": 0.5, "spread": 0.0}
+    run = Run("stack", {"network": "resnet50"}, "2026-01-01", {})
+    run.contenders = {key: {"name": key} for key in ("cyconv", "jax")}
+    run.rows = [
+        stack | {"direction": direction, "timings": {"cyconv": timing, "jax": timing | {"best": 1.5}}}
+        for direction in ("forward", "backward")
+    ]
+    drawn = pictures.draw_opening([run])
+    assert drawn == pictures.draw_opening([run])
+    assert b">4.00<" in drawn
+    assert b">1.33 (3.00x)<" in drawn
+    assert not pictures.same(drawn, drawn.replace(b">4.00<", b">5.00<"))
+    elsewhere = drawn.replace(b"Matplotlib v", b"Matplotlib v0.")
+    assert pictures.same(drawn, elsewhere.replace(b"fill: #", b"fill:#"))
+    assert not pictures.same(drawn, drawn.replace(b"fill: #", b"fill:#"))
+    assert not pictures.same(drawn, elsewhere.replace(b">4.00<", b">5.00<"))
+
+
+def test_a_report_needs_no_other_file(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    asked = "layers --suite lenet -k 5x5x16 --direction forward --peers im2col --seconds 0.01"
+    assert cli.main([*asked.split(), "--json", str(tmp_path / "run.json")]) == 0
+    page = tmp_path / "page.html"
+    assert cli.main(["report", str(tmp_path / "run.json"), "-o", str(page)]) == 0
+    text = page.read_text()
+    assert text.count("<img") == text.count("data:image/svg+xml;base64,") == 1
+    assert "<td>5x5x16-&gt;120 5x5</td>" in text
+    assert "http" not in text
 
 
 def test_interrupted_work_is_shown(monkeypatch, capsys):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -26,7 +27,7 @@ def save(runs: Sequence[Run], path: str | Path) -> None:
 
 def draw_report(runs: Sequence[Run], form: str = "svg") -> bytes:
     """One picture with a part for each run, from top to bottom."""
-    drawers = [importlib.import_module(f"bench.pictures.{_kind(run)}") for run in runs]
+    drawers = [_drawer(_kind(run)) for run in runs]
     heights = [drawer.height(run) for drawer, run in zip(drawers, runs, strict=True)]
 
     def draw(figure: Figure) -> None:
@@ -39,17 +40,21 @@ def draw_report(runs: Sequence[Run], form: str = "svg") -> bytes:
 
 def draw_opening(runs: Sequence[Run], form: str = "svg") -> bytes:
     """The picture README.md opens with."""
-    drawer = importlib.import_module("bench.pictures.opening")
+    drawer = _drawer("opening")
     return _picture(lambda figure: drawer.draw(runs, figure), drawer.SIZE, form)
+
+
+def _drawer(name: str) -> ModuleType:
+    if not importlib.util.find_spec("matplotlib"):
+        raise UsageError("pictures need matplotlib: pip install matplotlib")
+    return importlib.import_module(f"bench.pictures.{name}")
 
 
 def _picture(draw: Callable[[Figure], None], size: tuple[float, float], form: str) -> bytes:
     """The same bytes for the same runs: no date, and identifiers that depend on the content alone."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("pictures need matplotlib: pip install matplotlib") from None
+    import matplotlib
+    from matplotlib.figure import Figure
+
     from bench.pictures.style import RC
 
     metadata: dict[str, Any] = {"Date": None} if form == "svg" else {}

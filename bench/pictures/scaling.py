@@ -23,7 +23,7 @@ def draw(run: Run, figure: SubFigure) -> None:
         axes.set_axis_off()
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.suptitle(run.where(), fontsize=8, color="#555555", x=0.01, ha="left")
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), fontsize=8)
 
 
 def _curves(run: Run, axis: str, direction: str, count: int, rows: list[Row], axes: Axes) -> None:
