@@ -9,11 +9,18 @@ DTYPES = ("float32", "float64")
 THREADS = (1, 2)
 
 _LAYERS = {
-    f"{suite}-{dtype}-{threads}t": f"layers --suite {suite} --batch {batches} --dtype {dtype} --threads {threads} "
+    f"{suite}-{dtype}-{threads}t": f"layers --suite {suite} --batch {of_suite} --dtype {dtype} --threads {threads} "
     f"--peers {PEERS}"
-    for suite, batches in BATCHES.items()
+    for threads, batches in ((1, BATCHES), (2, {"resnet50": "4", "vgg16": "4"}))
+    for suite, of_suite in batches.items()
     for dtype in DTYPES
-    for threads in THREADS
+}
+
+_SPEEDUPS = {
+    f"{suite}-{dtype}-threads": f"layers --suite {suite} --batch {BATCHES[suite]} --dtype {dtype} --threads 1,2 "
+    "--peers none"
+    for suite in ("resnet50", "vgg16", "mobilenet")
+    for dtype in DTYPES
 }
 
 _LIMITS = {  # each gradient alone, as a share of the machine's limit
@@ -54,6 +61,7 @@ RUNS = {
     "tour": "tour --threads 2",
     **_STACKS,
     **_LAYERS,
+    **_SPEEDUPS,
     **_LIMITS,
     **_POOLS,
     **{f"overhead-{dtype}": f"overhead --dtype {dtype}" for dtype in DTYPES},

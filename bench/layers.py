@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench import summary, threads
+from bench import speedup, summary, threads
 from bench.console import Terminal
 from bench.contest import advantage, contest, standing
 from bench.peers import OURS
@@ -61,7 +61,9 @@ def tables(run: Run) -> list[Table]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in run.rows:
         groups.setdefault((row["threads"], row["direction"], row["kind"]), []).append(row)
-    return [*(_table(run, rows) for rows in groups.values()), *([summary.table([run])] if groups else [])]
+    if not groups:
+        return []
+    return [*(_table(run, rows) for rows in groups.values()), summary.table([run]), *speedup.tables(run)]
 
 
 def _table(run: Run, rows: list[Row]) -> Table:

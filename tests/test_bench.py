@@ -239,3 +239,20 @@ def test_interrupted_work_is_shown(monkeypatch, capsys):
     monkeypatch.setattr(layers, "contest", interrupted)
     assert cli.main(["layers", "--suite", "lenet", "--peers", "none"]) == 130
     assert "interrupted" in capsys.readouterr().out
+
+
+def test_more_threads_are_compared_with_fewer():
+    from bench import speedup
+
+    def row(name, threads, seconds):
+        identity = {"layer": name, "N": 1, "direction": "forward", "algorithm": "auto", "dtype": "float32"}
+        return identity | {"threads": threads, "timings": {"cyconv": {"best": seconds}}}
+
+    run = Run("layers", {}, "", {})
+    run.rows = [row("a", 1, 4e-3), row("b", 1, 4e-3), row("small", 1, 1e-3)]
+    assert speedup.tables(run) == []
+    run.rows += [row("a", 2, 2e-3), row("b", 2, 3.2e-3), row("small", 2, 1e-3)]
+    assert [(round(one.value, 6), one.row["layer"]) for one in speedup.speedups(run)] == [(1.25, "b"), (2.0, "a")]
+    (table,) = speedup.tables(run)
+    assert table.rows[0] == ["1xb", "forward", "4.00 ms", "3.20 ms", "1.25x"]
+    assert table.notes == ["1.58x (geometric mean of 2 rows above 2.00 ms), least 1.25x"]

@@ -41,9 +41,9 @@ def draw(runs: Sequence[Run], figure: Figure) -> None:
 
 def _networks(run: Run) -> Iterator[Panel]:
     for row in stack.steps(run):
-        title = f"{stack.NAMES[row['network']]}, its {row['layers']} convolutions\n{row['dtype']}, N = {row['N']}"
+        title = f"{stack.NAMES[row['network']]}'s {row['layers']} convolutions\n{row['dtype']}"
         speeds = {run.name(key): row["N"] / timing["best"] for key, timing in row["timings"].items()}
-        yield Panel(title, "images a second", speeds)
+        yield Panel(title, f"images a second, N = {row['N']}", speeds)
 
 
 def _notebook(run: Run) -> Iterator[Panel]:
@@ -57,11 +57,8 @@ def _notebook(run: Run) -> Iterator[Panel]:
         if key in backward["timings"]
     }
     speeds = {run.name(key): 1 / time for key, time in times.items()}
-    yield Panel(
-        f"The notebook's functions\n{forward['layer']}, {forward['dtype']}, N = {forward['N']}",
-        "steps a second",
-        speeds,
-    )
+    title = f"The notebook's functions\n{forward['layer']}, {forward['dtype']}"
+    yield Panel(title, f"steps a second, N = {forward['N']}", speeds)
 
 
 PANELS = {"stack": _networks, "tour": _notebook}
