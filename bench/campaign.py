@@ -74,5 +74,5 @@ RUNS = {
     "memory-2t": "memory --threads 2",
     "memory-resnet50": "memory --suite resnet50 --batch 4 --peers none",
     "memory-resnet50-direct": "memory --suite resnet50 --batch 4 --peers none --algorithm direct",
-    "memory-pool": "memory --suite pool --peers none",
+    "memory-pool": "memory --suite pool --batch 4 --peers none",
 }

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from bench import threads
 from bench.console import Terminal
-from bench.contest import advantage, contest
+from bench.contest import advantage, contest, standing
 from bench.layers import matching
 from bench.peers import installed
 from bench.results import Row, Run
@@ -66,9 +66,11 @@ def _table(run: Run, rows: list[Row]) -> Table:
             ]
         )
     row = rows[0]
+    ours = standing(rows, run)
     columns = ["layer", *map(run.name, keys), "of best peer"]
     return Table(
         f"One small call: {row['direction']}, {row['dtype']}, {plural(row['threads'], 'thread')}, microseconds",
         [column.replace(" ", "\n") for column in columns],
         lines,
+        [f"{ours.mean:.2f}x in the geometric mean, least {ours.least:.2f}x at {ours.where}"] if ours else [],
     )

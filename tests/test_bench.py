@@ -52,6 +52,11 @@ def test_the_networks_are_the_published_ones():
     assert total("vgg16") == (13, pytest.approx(30.69e9, rel=1e-3))
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_layer_is_found_by_its_name(suite):
+    assert all(layer_of(suite, layer.name, layer.N) == layer for layer in SUITES[suite])
+
+
 def test_the_loops_give_the_numbers_printed_in_the_notebook():
     np.random.seed(1)
     shapes = (10, 4, 4, 3), (2, 2, 3, 8), (1, 1, 1, 8)

@@ -52,8 +52,9 @@ def _layers(run: Run, rows: list[Row], axes: Axes) -> None:
         if points:
             x, y = zip(*points, strict=True)
             axes.scatter(x, y, color=colour(key), marker=marker(key), s=24, label=run.name(key))
-    axes.scatter([_megabytes(row["weights"]) for row in rows], range(len(rows)), marker="|", color=GREY, s=60,
-                 label="the weights, which are packed")  # fmt: skip
+    if any(row["weights"] for row in rows):
+        axes.scatter([_megabytes(row["weights"]) for row in rows], range(len(rows)), marker="|", color=GREY, s=60,
+                     label="the weights, which are packed")  # fmt: skip
     promise = PROMISE * rows[0]["threads"]
     axes.axvline(promise, color=GREY, linestyle="--", linewidth=0.8, label=f"cyconv's promise, {promise:.0f} MB")
     axes.set_xscale("log")
