@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ _QUOTA = _cgroup_quota()
 _requested = _from_environment()
 _source = "CYCONV_NUM_THREADS"
 _forked = False
+_share: ContextVar[int | None] = ContextVar("cyconv_share", default=None)
 
 
 def limits() -> dict[str, int]:
@@ -64,6 +66,8 @@ def limits() -> dict[str, int]:
     found["CPU affinity"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if _QUOTA is not None:
         found["cgroup quota"] = max(1, math.ceil(_QUOTA))
+    if (share := _share.get()) is not None:
+        found["task"] = share
     return found
 
 
@@ -138,6 +142,20 @@ def num_threads(n: int | None) -> Iterator[None]:
         yield
     finally:
         _requested, _source = before
+
+
+@contextmanager
+def share(n: int) -> Iterator[None]:
+    """Limit the threads inside a `with` block for the Python thread that runs it, and for no other.
+
+    For schedulers that run several tasks at a time in one process, where the limit of `num_threads` would be put back
+    by whichever task ends last.
+    """
+    token = _share.set(_checked(n, "n"))
+    try:
+        yield
+    finally:
+        _share.reset(token)
 
 
 def team(work: int) -> int:
