@@ -31,7 +31,7 @@ import numpy as np
 
 import cyconv
 from cyconv.conv import bias_vector
-from cyconv.geometry import Padding, Pair, integer, is_sequence, pool
+from cyconv.geometry import Padding, Pair, images, integer, is_sequence, pool
 from cyconv.trilinear import Trilinear, convolution, transposition
 from cyconv.unpool import scatter
 
@@ -62,12 +62,12 @@ def _static(value: Any) -> Any:
 # Calls of the kernels from within JAX.  vmap gives an array more axes before its four, of length 1 if it is not mapped.
 
 
-def _fold(function: Any, *images: Any) -> Any:
+def _fold(function: Any, *arrays: Any) -> Any:
     """`function` of the images of all members of a map, as one batch."""
-    images = tuple(map(np.asarray, images))
-    mapped = np.broadcast_shapes(*(a.shape[:-4] for a in images))
-    N = images[0].shape[-4]
-    batch = (np.broadcast_to(a, mapped + a.shape[-4:]).reshape(-1, *a.shape[-3:]) for a in images)
+    arrays = tuple(map(np.asarray, arrays))
+    mapped = np.broadcast_shapes(*(a.shape[:-4] for a in arrays))
+    N = arrays[0].shape[-4]
+    batch = (np.broadcast_to(a, mapped + a.shape[-4:]).reshape(-1, *a.shape[-3:]) for a in arrays)
     return jax.tree.map(lambda result: result.reshape(*mapped, N, *result.shape[1:]), function(*batch))
 
 
@@ -312,7 +312,7 @@ def max_pool2d(
     Array([[0., 1.],
            [0., 0.]], dtype=float32)
     """
-    H, W, _ = x.shape[-3:]
+    _, H, W, _ = images(np.shape(x))
     if H * W > 2**31:
         raise ValueError(f"`x` has images of {H} by {W} pixels; at most 2**31 are allowed")
     return _pooled(_max_pool, x, kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)

@@ -220,6 +220,8 @@ def test_bad_input_is_refused_while_tracing():
             call(lambda x, w: adapter.conv_transpose2d(x, w.swapaxes(2, 3), output_size=9))(x, w)
         with pytest.raises(ValueError, match="`kernel_size`"):
             call(lambda x: adapter.max_pool2d(x, 5))(x)
+        with pytest.raises(ValueError, match="4 dimensions"):
+            call(lambda x: adapter.max_pool2d(x, 2))(x[0, 0])
         with pytest.raises(ValueError, match="`divisor_override`"):
             call(lambda x: adapter.avg_pool2d(x, 2, divisor_override=0))(x)
         with pytest.raises(TypeError, match="complex128"):
