@@ -55,6 +55,11 @@ COMMANDS = {
         "every convolution of a whole network, one after the other",
         f"network batch direction {_LIMITED}",
     ),
+    "train": Command(
+        "a training step of a whole network in PyTorch, plain and accelerated by cyconv",
+        "trained batch size dtype threads peers seconds repeats json",
+        peers=("torch-nhwc", "torch-nchw"),
+    ),
     "scaling": Command(
         "one layer as threads, batch, image or channels grow",
         f"axes direction {_LIMITED}",

@@ -71,6 +71,13 @@ OPTIONS = {
         "network", type=_one("resnet50", "vgg16"), nargs="?", default="resnet50",
         help="resnet50 (default) or vgg16",
     ),
+    "trained": _option(
+        "network", type=_one("resnet50"), nargs="?", default="resnet50", help="resnet50"
+    ),
+    "size": _option(
+        "--size", type=_whole(32), default=224, metavar="N",
+        help="height and width of the images (default: %(default)s)",
+    ),
     "axes": _option(
         "axes", type=_several(_one("threads", "batch", "size", "channels")), nargs="?",
         default="threads,batch,size,channels", metavar="axes",

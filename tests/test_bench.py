@@ -235,6 +235,34 @@ def test_a_report_needs_no_other_file(tmp_path, capsys):
     assert "http" not in text
 
 
+def test_the_model_that_is_trained_has_the_convolutions_of_the_suite():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from bench.resnet import resnet50
+
+    with torch.device("meta"):
+        model = resnet50()
+    convs = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    found = [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], m.padding[0]) for m in convs]
+    suite = [layer for layer in SUITES["resnet50"] if isinstance(layer, Conv)]
+    named = [(layer.C, layer.K, layer.R, layer.stride, layer.padding) for layer in suite for _ in range(layer.count)]
+    assert sorted(found) == sorted(named)
+    assert model(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, 1000)
+
+
+@pytest.mark.filterwarnings("default")
+def test_training_steps_are_compared(monkeypatch, capsys):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from bench import resnet, train
+
+    monkeypatch.setattr(resnet, "STAGES", ((8, 1, 1), (16, 1, 2)))
+    asked = "train --size 32 --batch 2 --repeats 1 --seconds 0.001 --dtype float64"
+    assert cli.main(asked.split()) == 0
+    assert "PyTorch + cyconv" in capsys.readouterr().out
+    monkeypatch.setattr(train, "TOLERANCE", {"float64": 0.0})
+    assert cli.main(asked.split()) == 1
+    assert cli.main(["train", "--peers", "im2col"]) == 2
+
+
 def test_interrupted_work_is_shown(monkeypatch, capsys):
     from bench import layers
 
