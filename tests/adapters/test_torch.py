@@ -533,7 +533,7 @@ def examples():
     for name in ("__doc__", *adapter.__all__):
         shown = adapter if name == "__doc__" else getattr(adapter, name)
         yield from finder.find(shown, name, globs={})
-    blocks = re.findall(r"^```py\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```pycon\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
     yield parser.get_doctest("".join(block for block in blocks if "cyconv.torch" in block), {}, "README", None, 0)
 
 
