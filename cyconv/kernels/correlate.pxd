@@ -18,7 +18,7 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
-from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real
+from cyconv.kernels.simd cimport KC, MR, NR, NV, VFIRSTS, VL, VLOAD, VSECONDS, VSTORE, load_lanes, real, vec
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
@@ -106,6 +106,24 @@ cdef inline size_t work_bytes(const Work* k) noexcept nogil:
     )
 
 
+cdef inline void transpose(const real* a, Py_ssize_t a_row, real* b, Py_ssize_t b_row) noexcept nogil:
+    """b[j, i] = a[i, j] for i, j < VL, in log2(VL) rounds that each merge row i with row i + VL/2."""
+    cdef vec rows[VL]
+    cdef vec merged[VL]
+    cdef int i, done = 1
+    for i in range(VL):
+        rows[i] = VLOAD(a + i*a_row)
+    while done < VL:
+        for i in range(VL//2):
+            merged[2*i] = VFIRSTS(rows[i], rows[i + VL//2])
+            merged[2*i + 1] = VSECONDS(rows[i], rows[i + VL//2])
+        for i in range(VL):
+            rows[i] = merged[i]
+        done *= 2
+    for i in range(VL):
+        VSTORE(b + i*b_row, rows[i])
+
+
 cdef inline void pack(
     const Work* k, Py_ssize_t group, Py_ssize_t t0, Py_ssize_t segments, Py_ssize_t c0, Py_ssize_t length,
     Py_ssize_t column, Py_ssize_t columns, int nv, real* panel,
@@ -133,10 +151,13 @@ cdef inline void pack(
         else:
             if columns < width:
                 memset(panel, 0, length*width*sizeof(real))
+            for j in range(columns // VL):
+                for c in range(length // VL):
+                    transpose(w_t + j*VL*w.column + c*VL, w.column, panel + c*VL*width + j*VL, width)
             for j in range(columns):
                 w_tc = w_t + j*w.column
-                for c in range(length):
-                    panel[c*width + j] = w_tc[c*w.row]
+                for c in range(length // VL*VL if j < columns // VL*VL else 0, length):
+                    panel[c*width + j] = w_tc[c]
             panel += length*width
 
 

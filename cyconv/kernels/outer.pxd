@@ -4,9 +4,10 @@
 #     db[g*K + k]          = sum_{n, q, p} dy[n, q, p, g*K + k]
 #
 # Rows of the product are the numbers of a window (runs of a tap's channels, or of a whole window row), columns are
-# output channels, the reduction runs over pixels.  Loop order in a task: panel of dy, chunk of KC pixels, run, tile.
-# A chunk of the panel is packed into L1 and meets every row of the window; x is read in place through one pointer per
-# (run, pixel).  The sums between chunks wait in dw itself.
+# output channels, the reduction runs over pixels.  Loop order in a task: chunk of KC pixels, unit of rows, panel of dy,
+# tile.  The panels of a chunk are packed once, to be in L1 one by one; a unit is copied from x through one pointer per
+# (run, pixel), because in x its pixels may be 4 KiB apart, and of such lines L1 holds 12.  The sums between chunks wait
+# in dw itself.
 #
 # Tasks own disjoint rows and columns of dw.  Where dw is too small to keep threads busy, the pixels are cut into
 # `splits` as well, as many as the geometry says and never as the threads do, each with a dw of its own, and these are
@@ -22,8 +23,16 @@ from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segment
 
 cdef enum:
     UNIT = 96               # rows of dw that go to one task at least, a multiple of 2*MR
+    MOST_PANELS = 8         # packed at a time: 256 KiB with AVX-512
     SMALL = 65536           # numbers in a dw that is cheaper to have many times than to compute row by row
     MOST_SPLITS = 16
+
+cdef struct Columns:
+    # Those of a panel: `count` columns of dy and dw from `first` on, in nv vectors
+    Py_ssize_t group
+    Py_ssize_t first
+    Py_ssize_t count
+    int nv
 
 cdef struct Outer:
     Source source
@@ -48,8 +57,7 @@ cdef inline Py_ssize_t units_of_run(const Outer* k) noexcept nogil:
 
 cdef inline void plan_outer(Outer* k, int threads) noexcept nogil:
     cdef Py_ssize_t chunks = (k.pixels + KC - 1) // KC, panels = panels_of(k.K)*k.groups
-    # A tile reads up to 2*MR numbers from a row on: shorter runs are copied with zeros behind them.
-    plan_segments(&k.source, k.groups == 1, 2*MR)
+    plan_segments(&k.source, k.groups == 1, 0)
     k.partial_size = k.source.h.taps*k.source.w.taps*(k.source.C // k.groups)*k.K*k.groups
     k.splits = max(1, min(MOST_SPLITS, chunks // 4)) if k.partial_size <= SMALL else 1
     k.units = k.source.segments*units_of_run(k)
@@ -62,86 +70,133 @@ cdef inline void plan_outer(Outer* k, int threads) noexcept nogil:
 cdef inline size_t outer_bytes(const Outer* k) noexcept nogil:
     cdef Py_ssize_t runs = KC*k.source.segments
     return (
-        lines(runs, sizeof(void*)) + lines(KC*NR, sizeof(real)) + lines(k.source.readable, sizeof(real))
+        lines(runs, sizeof(void*)) + lines(KC, sizeof(void*)) + lines(KC*MOST_PANELS*NR, sizeof(real))
+        + lines(KC*UNIT, sizeof(real)) + lines(k.source.readable, sizeof(real))
         + lines(runs*k.source.readable if copies_runs(&k.source) else 0, sizeof(real))
     )
 
 
 cdef inline void pack_pixels(
-    const Outer* k, Py_ssize_t first, Py_ssize_t pixels, Py_ssize_t column, Py_ssize_t columns, int nv, real* panel
+    const Outer* k, Py_ssize_t first, Py_ssize_t pixels, const Columns* c, real* panel
 ) noexcept nogil:
-    """panel[i, :] = `columns` columns of dy of pixel first + i, zeros after them."""
-    cdef const real* dy_p = k.dy + first*k.K*k.groups + column
-    cdef Py_ssize_t _, j
+    """panel[i, :] = columns c of dy of pixel first + i, zeros after them."""
+    cdef const real* dy_p = k.dy + first*k.K*k.groups + c.first
+    cdef Py_ssize_t _, j, whole = c.count // VL
     for _ in range(pixels):
-        for j in range(columns // VL):
+        for j in range(whole):
             VSTORE(panel + j*VL, VLOAD(dy_p + j*VL))
-        if columns < nv*VL:
-            VSTORE(panel + columns // VL*VL, load_lanes(dy_p + columns // VL*VL, columns % VL))
+        if whole < c.nv:
+            VSTORE(panel + whole*VL, load_lanes(dy_p + whole*VL, <int>(c.count % VL)))
         dy_p += k.K*k.groups
-        panel += nv*VL
+        panel += c.nv*VL
 
 
-cdef inline void add_pixels(
-    const real* panel, Py_ssize_t pixels, Py_ssize_t columns, int nv, double* db
-) noexcept nogil:
-    """db[j] += the sum of a chunk of a panel; within a chunk in vectors, between chunks in float64."""
+cdef inline void add_pixels(const real* panel, Py_ssize_t pixels, const Columns* c, double* db) noexcept nogil:
+    """db += the sum of a chunk of a panel; within a chunk in vectors, between chunks in float64."""
     cdef vec sums[NV]
     cdef real* flat = <real*>sums
     cdef Py_ssize_t i
     cdef int j
-    for j in range(nv):
+    for j in range(c.nv):
         sums[j] = VZERO
     for i in range(pixels):
-        for j in range(nv):
-            sums[j] = sums[j] + VLOAD(panel + (i*nv + j)*VL)
-    for i in range(columns):
-        db[i] += flat[i]
+        for j in range(c.nv):
+            sums[j] = sums[j] + VLOAD(panel + (i*c.nv + j)*VL)
+    for i in range(c.count):
+        db[c.first + i] += flat[i]
+
+
+cdef inline void pack_unit(
+    const real** runs, Py_ssize_t low, Py_ssize_t high, Py_ssize_t pixels, real* unit
+) noexcept nogil:
+    """unit[i, :] = numbers low .. high - 1 of run i, and zeros to the end of their last vector."""
+    cdef Py_ssize_t i, j, whole = (high - low) // VL
+    cdef int rest = <int>((high - low) % VL)
+    cdef const real* x_i
+    for i in range(pixels):
+        x_i = runs[i] + low
+        for j in range(whole):
+            VSTORE(unit + j*VL, VLOAD(x_i + j*VL))
+        if rest:
+            VSTORE(unit + whole*VL, load_lanes(x_i + whole*VL, rest))
+        unit += UNIT
+
+
+cdef inline Columns columns_of(const Outer* k, Py_ssize_t panel) noexcept nogil:
+    cdef Columns c
+    cdef Py_ssize_t panels = panels_of(k.K), vector = panel_start(k.K, panels, panel % panels)
+    c.group = panel // panels
+    c.nv = <int>(panel_start(k.K, panels, panel % panels + 1) - vector)
+    c.first = c.group*k.K + vector*VL
+    c.count = min(c.nv*VL, k.K - vector*VL)
+    return c
+
+
+cdef inline void multiply_chunk(
+    const Outer* k, const real** at, Py_ssize_t pixels, Py_ssize_t unit0, Py_ssize_t unit1, Py_ssize_t panel0,
+    Py_ssize_t panel1, const real* packed, real* copied, const real** rows, real* dw, bint first,
+) noexcept nogil:
+    """dw (+)= the units' rows times the panels' columns, over the pixels of a chunk."""
+    cdef const Source* s = &k.source
+    cdef Py_ssize_t C = s.C // k.groups, in_run = units_of_run(k), pitch = k.K*k.groups
+    cdef Py_ssize_t unit, panel, t, low, high, start, end
+    cdef Columns c
+    cdef Finish f
+    f.first, f.last, f.relu, f.bias = first, False, False, NULL
+    for unit in range(unit0, unit1):
+        t, low = unit // in_run, unit % in_run*UNIT
+        high = min(low + UNIT, s.length)
+        pack_unit(at + t*KC, low, high, pixels, copied)
+        for panel in range(panel0, panel1):
+            c = columns_of(k, panel)
+            start = max(low, c.group*C)
+            end = high if s.by_row else min(high, (c.group + 1)*C)
+            f.column, f.lanes = c.first, <int>(c.count - (c.nv - 1)*VL)
+            multiply_down(
+                rows, start - low, end - low, UNIT, pixels, c.nv, packed + (panel - panel0)*KC*NR,
+                dw + (t*(s.length if s.by_row else C) - c.group*C + low)*pitch, pitch, &f,
+            )
 
 
 cdef inline void run_outer(const Outer* k, Py_ssize_t index, char* scratch) noexcept nogil:
     cdef const Source* s = &k.source
     cdef Py_ssize_t part = index % k.parts, panel_part = index // k.parts % k.panel_parts
     cdef Py_ssize_t split = index // (k.parts*k.panel_parts)
-    cdef Py_ssize_t unit0 = part*k.units // k.parts, unit1 = (part + 1)*k.units // k.parts, per_run = units_of_run(k)
-    cdef Py_ssize_t panels = panels_of(k.K), total = panels*k.groups, chunks = (k.pixels + KC - 1) // KC
+    cdef Py_ssize_t unit0 = part*k.units // k.parts, unit1 = (part + 1)*k.units // k.parts, in_run = units_of_run(k)
+    cdef Py_ssize_t total = panels_of(k.K)*k.groups, chunks = (k.pixels + KC - 1) // KC
     cdef Py_ssize_t chunk0 = split*chunks // k.splits, chunk1 = (split + 1)*chunks // k.splits
-    cdef Py_ssize_t C = s.C // k.groups, panel, group, column, columns, vector, chunk, first, pixels, unit, t, low, high
+    cdef Py_ssize_t panel0 = panel_part*total // k.panel_parts, end = (panel_part + 1)*total // k.panel_parts
+    cdef Py_ssize_t panel1, panel, chunk, pixels, i
     cdef real* dw = k.dw if k.splits == 1 else k.partial + split*k.partial_size
     cdef double* db = k.partial_db + split*k.K*k.groups
     cdef const real** at = <const real**>take(&scratch, KC*s.segments, sizeof(void*))
-    cdef real* packed = <real*>take(&scratch, KC*NR, sizeof(real))
+    cdef const real** rows = <const real**>take(&scratch, KC, sizeof(void*))
+    cdef real* packed = <real*>take(&scratch, KC*MOST_PANELS*NR, sizeof(real))
+    cdef real* copied = <real*>take(&scratch, KC*UNIT, sizeof(real))
     cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
     cdef real* copies = <real*>scratch
-    cdef Finish f
-    cdef int nv
-    f.last, f.relu, f.bias = False, False, NULL
+    cdef Columns c
     memset(zeros, 0, s.readable*sizeof(real))
-    for panel in range(panel_part*total // k.panel_parts, (panel_part + 1)*total // k.panel_parts):
-        group = panel // panels
-        vector = panel_start(k.K, panels, panel % panels)
-        nv = <int>(panel_start(k.K, panels, panel % panels + 1) - vector)
-        column = group*k.K + vector*VL
-        columns = min(nv*VL, k.K - vector*VL)
-        f.column, f.lanes = column, <int>(columns - (nv - 1)*VL)
+    for i in range(KC):
+        rows[i] = copied + i*UNIT
+    while panel0 < end:
+        panel1 = min(panel0 + MOST_PANELS, end)
         if part == 0:
-            memset(db + column, 0, columns*sizeof(double))
+            for panel in range(panel0, panel1):
+                c = columns_of(k, panel)
+                memset(db + c.first, 0, c.count*sizeof(double))
         for chunk in range(chunk0, chunk1):
-            first = chunk*KC
-            pixels = min(KC, k.pixels - first)
-            find_runs(s, first, pixels, KC, unit0 // per_run, (unit1 - 1) // per_run + 1, at, copies, zeros)
-            pack_pixels(k, first, pixels, column, columns, nv, packed)
-            if part == 0:
-                add_pixels(packed, pixels, columns, nv, db + column)
-            f.first = chunk == chunk0
-            for unit in range(unit0, unit1):
-                t = unit // per_run
-                low = max(unit % per_run*UNIT, group*C)
-                high = min(unit % per_run*UNIT + UNIT, s.length if s.by_row else (group + 1)*C)
-                multiply_down(
-                    at + t*KC, low, high, s.readable, pixels, nv, packed,
-                    dw + (t*(s.length if s.by_row else C) - group*C)*k.K*k.groups, k.K*k.groups, &f,
-                )
+            pixels = min(KC, k.pixels - chunk*KC)
+            find_runs(s, chunk*KC, pixels, KC, unit0 // in_run, (unit1 - 1) // in_run + 1, at, copies, zeros)
+            for panel in range(panel0, panel1):
+                c = columns_of(k, panel)
+                pack_pixels(k, chunk*KC, pixels, &c, packed + (panel - panel0)*KC*NR)
+                if part == 0:
+                    add_pixels(packed + (panel - panel0)*KC*NR, pixels, &c, db)
+            multiply_chunk(
+                k, at, pixels, unit0, unit1, panel0, panel1, packed, copied, rows, dw, chunk == chunk0
+            )
+        panel0 = panel1
 
 
 cdef inline void add_splits(Outer* k) noexcept nogil:

@@ -73,6 +73,27 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #else
 #define HOLD(v) ((void)(v))
 #endif
+/* The first and the second halves of two vectors, lane by lane in turns. */
+#if VBYTES * 8 / REAL_BITS == 16
+#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VBYTES * 8 / REAL_BITS == 8
+#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#elif VBYTES * 8 / REAL_BITS == 4
+#define FIRST_HALVES 0, 4, 1, 5
+#define SECOND_HALVES 2, 6, 3, 7
+#else
+#define FIRST_HALVES 0, 2
+#define SECOND_HALVES 1, 3
+#endif
+#if defined(__clang__)
+#define VFIRSTS(a, b) __builtin_shufflevector(a, b, FIRST_HALVES)
+#define VSECONDS(a, b) __builtin_shufflevector(a, b, SECOND_HALVES)
+#else
+#define VFIRSTS(a, b) __builtin_shuffle(a, b, (mask){FIRST_HALVES})
+#define VSECONDS(a, b) __builtin_shuffle(a, b, (mask){SECOND_HALVES})
+#endif
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
 #else
@@ -95,6 +116,8 @@ typedef lane mask;
 #define VSELECT(m, a, b) ((m) ? (a) : (b))
 #define MSELECT(m, a, b) ((m) ? (a) : (b))
 #define OPAQUE(p) ((void)(p))
+#define VFIRSTS(a, b) (a)
+#define VSECONDS(a, b) (b)
 #define PREFETCH(p) ((void)(p))
 #define HOLD(v) ((void)(v))
 #define COMPILER "scalar build"

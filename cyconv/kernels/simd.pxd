@@ -25,6 +25,8 @@ cdef extern from "simd.h" nogil:
     void store_lanes(real*, vec, int)
     vec load_upto(const real*, Py_ssize_t)
     void store_upto(real*, vec, Py_ssize_t)
+    vec VFIRSTS(vec, vec)
+    vec VSECONDS(vec, vec)
     mask VGREATER(vec, vec)
     mask VEQUAL(vec, vec)
     mask VUNEQUAL(vec, vec)

@@ -12,7 +12,7 @@
 # memory: `CYTHON_INLINE` forces the inlining (setup.py), and a spilled accumulator halves the speed.
 
 from cyconv.kernels.simd cimport (
-    MR, NV, OPAQUE, VL, VLOAD, VSELECT, VSTORE, VGREATER, VZERO, load_lanes, real, store_lanes, vec,
+    HOLD, MR, NV, OPAQUE, VL, VLOAD, VSELECT, VSTORE, VGREATER, VZERO, load_lanes, real, store_lanes, vec,
 )
 
 cdef enum Way:
@@ -79,6 +79,9 @@ cdef inline void tile(
                 scalar = a[i][c] if way == ACROSS else a[0][i]
                 for j in range(nv):
                     acc[i][j] = acc[i][j] + scalar * w[j]
+            for i in range(rows):       # without this GCC renames sums from round to round, and two of 24 spill
+                for j in range(nv):
+                    HOLD(acc[i][j])
     for i in range(rows):
         if f.lo <= i < f.hi:
             finish_row(acc[i], nv, i, f)
