@@ -7,43 +7,33 @@ A window is what is left of it inside the image: `windows` has a row (first, cou
 and then for each of the OW window columns; the source coordinates are first, first + dilation, ... and the divisor is
 the product of the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
 
-Channels are the vector axis.
+Pooling is separable.  The rows of a window are reduced first, over the whole width of a strip: C times its columns is
+one long vector, however few the channels.  Then the columns; where windows are one column apart, the numbers of many
+windows are one long vector too.  The average's gradient is such a sum itself, over the windows that hold a pixel.  The
+maximum's goes back by the same two steps: from the windows to the columns that won, from these to the rows that did.
+Two kinds of windows take one step for both axes.  Those of few pixels are reduced in one pass, which makes 2x2/2 1.1
+times as fast, the speed of memory.  The maximum's gradient of those that do not meet is done window by window, so that
+each x is read and each dx written once: 1.4 to 1.6 times as fast for 2x2/2.
 
 Tasks: forward, ranges of output rows; backward, bands of rows of dx, and every window that touches a band is evaluated
 for it, so that no two tasks write one number and each dx is summed in the order of the windows: the same bits for any
-number of threads.
+number of threads.  A task goes through its rows in strips, so that what a strip's rows are reduced to stays in cache.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.string cimport memset
 
-from cyconv.kernels.simd cimport (
-    MEQUAL, MFILL, MSELECT, VEQUAL, VFILL, VGREATER, VL, VSELECT, VUNEQUAL, VZERO, describe_build, lane, load_upto,
-    mask, real, store_upto, vec,
-)
+from cyconv.kernels.pool_max cimport COLUMN, ROW, VALUE, Found, Search, found_in, max_terms, shifted
+from cyconv.kernels.pool_max_grad cimport give, hit_terms, lone_windows
+from cyconv.kernels.pool_plan cimport Pool, apart, images, plan, release, set_axes
+from cyconv.kernels.pool_sum cimport sum_terms
+from cyconv.kernels.reach cimport MOST, Series, Term, add_rows, hull, leads, reach, series, whole
+from cyconv.kernels.scratch cimport align, allocate, free, take
+from cyconv.kernels.simd cimport VL, describe_build, lane, real
 
 cdef enum Kind:
     MAXIMUM
     AVERAGE
-
-cdef struct Pool:
-    const Py_ssize_t* rows      # (first, count, size) of each window row, OH of them
-    const Py_ssize_t* columns   # OW of them
-    Py_ssize_t N
-    Py_ssize_t H
-    Py_ssize_t W
-    Py_ssize_t C
-    Py_ssize_t OH
-    Py_ssize_t OW
-    Py_ssize_t dilation_h
-    Py_ssize_t dilation_w
-    real divisor                # 0: the product of the sizes
-    const real* x
-    real* y
-    const real* dy
-    real* dx
-    Py_ssize_t* indices         # of the maxima in their H x W plane, or NULL
-    bint all_ties
 
 
 def describe():
@@ -51,170 +41,248 @@ def describe():
     return describe_build()
 
 
-cdef inline vec window_max(
-    const Pool* k, const real* x_w, const Py_ssize_t* row, const Py_ssize_t* column, Py_ssize_t lanes, mask* tap
-) noexcept nogil:
-    """The maximum, NaN if there is one, and the number of the first tap that holds it."""
-    cdef vec best = load_upto(x_w, lanes), value
-    cdef mask better
-    cdef Py_ssize_t r, s
-    tap[0] = MFILL(0)
-    for r in range(row[1]):
-        for s in range(column[1]):
-            value = load_upto(x_w + (r*k.dilation_h*k.W + s*k.dilation_w)*k.C, lanes)
-            better = VGREATER(value, best) | (VUNEQUAL(value, value) & VEQUAL(best, best))
-            best = VSELECT(better, value, best)
-            tap[0] = MSELECT(better, MFILL(r*column[1] + s), tap[0])
-    return best
+cdef inline void average_rows(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+    """Output rows first <= n*outputs + o < last of y, sums of those of x that `rows` and `columns` name."""
+    cdef Py_ssize_t o0 = 0, o1, o, row, low, high, line, outputs = k.columns.outputs
+    cdef real* total = <real*>scratch
+    cdef const real* x_n
+    cdef Series s
+    while o0 < outputs:
+        o1 = min(o0 + k.strip, outputs)
+        low, high = k.W, 0
+        hull(&k.columns, o0, o1, &low, &high)
+        low = min(low, high)
+        for line in range(first, last):
+            row = line % k.rows.outputs
+            x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
+            s = whole(&k.rows, row, (high - low)*k.C)
+            sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, total)
+            for o in range(o0, o1):
+                if leads(&k.columns, o, o0):
+                    s = series(&k.columns, o, o1, k.C)
+                    sum_terms(
+                        &s, k.rows.size[row]*k.columns.size[o], total - low*k.C, k.C, k.y + (line*outputs + o)*k.C
+                    )
+        o0 = o1
 
 
-cdef inline vec window_sum(
-    const Pool* k, const real* x_w, const Py_ssize_t* row, const Py_ssize_t* column, Py_ssize_t lanes
-) noexcept nogil:
-    """Row sums, then their sum: a window of a whole image loses less than in one long chain."""
-    cdef vec total = VZERO, line
-    cdef Py_ssize_t r, s
-    for r in range(row[1]):
-        line = VZERO
-        for s in range(column[1]):
-            line = line + load_upto(x_w + (r*k.dilation_h*k.W + s*k.dilation_w)*k.C, lanes)
-        total = total + line
-    return total
-
-
-cdef inline real divisor_of(const Pool* k, const Py_ssize_t* row, const Py_ssize_t* column) noexcept nogil:
-    return k.divisor if k.divisor != 0 else <real>(row[2]*column[2])
-
-
-cdef inline void forward_rows(Kind kind, bint indexed, const Pool* k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Output rows first <= n*OH + i < last."""
-    cdef const real* x_w
-    cdef real* y_p = k.y + first*k.OW*k.C
-    cdef Py_ssize_t* index = k.indices + first*k.OW*k.C
-    cdef const Py_ssize_t* row
-    cdef const Py_ssize_t* column
-    cdef Py_ssize_t line, j, c, i
-    cdef mask tap
-    cdef vec value
-    cdef lane* taps = <lane*>&tap
+cdef inline void small_rows(Kind kind, const Pool* k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """The same, or the maxima, of windows whose pixels are no more than one pass takes."""
+    cdef Py_ssize_t o, row, line, outputs = k.columns.outputs
+    cdef Term product[MOST]
+    cdef const real* x_n
+    cdef Found y
+    cdef Series s
+    y.place = y.rank = NULL
     for line in range(first, last):
-        row = k.rows + line % k.OH*3
-        for j in range(k.OW):
-            column = k.columns + j*3
-            x_w = k.x + ((line // k.OH*k.H + row[0])*k.W + column[0])*k.C
-            c = 0
-            while c < k.C:
+        row = line % k.rows.outputs
+        x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
+        for o in range(outputs):
+            if leads(&k.columns, o, 0):
+                s = series(&k.columns, o, outputs, k.C)
+                add_rows(&s, &k.rows, row, k.W, product)
+                y.best = k.y + (line*outputs + o)*k.C
                 if kind == AVERAGE:
-                    value = window_sum(k, x_w + c, row, column, k.C - c) / VFILL(divisor_of(k, row, column))
+                    sum_terms(&s, k.rows.size[row]*k.columns.size[o], x_n, k.C, y.best)
                 else:
-                    value = window_max(k, x_w + c, row, column, k.C - c, &tap)
-                store_upto(y_p + c, value, k.C - c)
-                if indexed:
-                    for i in range(min(VL, k.C - c)):
-                        index[c + i] = (row[0] + taps[i] // column[1]*k.dilation_h)*k.W + (
-                            column[0] + taps[i] % column[1]*k.dilation_w
-                        )
-                c += VL
-            y_p += k.C
-            index += k.C
+                    max_terms(VALUE, &s, True, x_n, NULL, k.C, &y)
 
 
-cdef inline void backward_band(Kind kind, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1) noexcept nogil:
+cdef inline void search_columns(
+    Search search, bint keep, const Pool* k, Py_ssize_t first, Py_ssize_t last, const real* values,
+    const lane* ranks, const Found* found,
+) noexcept nogil:
+    """The maxima of windows first <= o < last from those of the columns; all pointers are to column or window 0."""
+    cdef Py_ssize_t o
+    cdef Found at
+    cdef Series s
+    for o in range(first, last):
+        if leads(&k.columns, o, first):
+            s = series(&k.columns, o, last, k.C)
+            at = shifted(found, o*k.C)
+            max_terms(search, &s, keep, values, ranks, k.C, &at)
+
+
+cdef inline void write_indices(
+    const Pool* k, Py_ssize_t row, Py_ssize_t o0, Py_ssize_t o1, const Found* found, Py_ssize_t* index
+) noexcept nogil:
+    cdef const Term* rows = k.rows.terms + k.rows.start[row]
+    cdef const Term* columns
+    cdef Py_ssize_t o, c
+    for o in range(o0, o1):
+        columns = k.columns.terms + k.columns.start[o]
+        for c in range(o*k.C, (o + 1)*k.C):
+            index[c] = rows[found.rank[c]].source*k.W + columns[found.place[c]].source
+
+
+cdef inline void maximum_rows(
+    bint indexed, const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch
+) noexcept nogil:
+    """Output rows first <= n*OH + i < last."""
+    cdef Py_ssize_t o0 = 0, o1, row, low, high, line, outputs = k.columns.outputs
+    cdef Found column = found_in(&scratch, k.width*k.C), window = found_in(&scratch, k.windows*k.C), shift
+    cdef const real* x_n
+    cdef Series s
+    while o0 < outputs:
+        o1 = min(o0 + k.strip, outputs)
+        low, high = k.W, 0
+        hull(&k.columns, o0, o1, &low, &high)
+        shift = shifted(&window, -o0*k.C)
+        for line in range(first, last):
+            row = line % k.rows.outputs
+            x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
+            shift.best = k.y + line*outputs*k.C
+            s = whole(&k.rows, row, (high - low)*k.C)
+            max_terms(ROW if indexed else VALUE, &s, True, x_n + low*k.C, NULL, k.W*k.C, &column)
+            search_columns(
+                COLUMN if indexed else VALUE, True, k, o0, o1, column.best - low*k.C, column.place - low*k.C, &shift
+            )
+            if indexed:
+                write_indices(k, row, o0, o1, &shift, k.indices + line*outputs*k.C)
+        o0 = o1
+
+
+cdef inline void maximum_band(
+    bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1, char* scratch
+) noexcept nogil:
     """Rows h0 <= h < h1 of image n of dx."""
-    cdef real* dx_n = k.dx + n*k.H*k.W*k.C
-    cdef const real* x_w
-    cdef const real* dy_p
-    cdef real* dx_w
-    cdef const Py_ssize_t* row
-    cdef const Py_ssize_t* column
-    cdef Py_ssize_t i, j, c, r, s, h, offset, lanes
-    cdef mask tap, hit
-    cdef vec best, share, value
-    memset(dx_n + h0*k.W*k.C, 0, (h1 - h0)*k.W*k.C*sizeof(real))
-    for i in range(k.OH):
-        row = k.rows + i*3
-        if row[0] >= h1 or row[0] + (row[1] - 1)*k.dilation_h < h0:
+    cdef Py_ssize_t v0 = 0, v1, v, j0, j1, low, high, row, t, h, ready, clear, pitch = k.W*k.C, length
+    cdef Found column = found_in(&scratch, k.width*k.C), window = found_in(&scratch, k.windows*k.C), at, shift
+    cdef real* share = <real*>take(&scratch, k.width*k.C + VL, sizeof(real))
+    cdef const real* x_n = k.x + n*k.H*pitch
+    cdef const real* dy_row
+    cdef real* dx_n = k.dx + n*k.H*pitch
+    cdef const Term* term
+    cdef Py_ssize_t terms
+    cdef Series s
+    while v0 < k.W:
+        v1 = min(v0 + k.strip, k.W)
+        j0, j1 = k.columns.outputs, 0
+        hull(&k.readers, v0, v1, &j0, &j1)
+        low, high = v0, v1
+        if j0 < j1:
+            hull(&k.columns, j0, j1, &low, &high)
+        shift = shifted(&window, -j0*k.C)
+        at = shifted(&column, (v0 - low)*k.C)
+        length = (v1 - v0)*k.C
+        ready = h0
+        for row in range(k.rows.outputs):
+            term = k.rows.terms + k.rows.start[row]
+            terms = k.rows.start[row + 1] - k.rows.start[row]
+            if term[0].source >= h1 or term[terms - 1].source < h0:
+                continue
+            dy_row = k.dy + (n*k.rows.outputs + row)*k.columns.outputs*k.C
+            s = whole(&k.rows, row, (high - low)*k.C)
+            max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, &column)
+            search_columns(
+                VALUE if all_ties else COLUMN, all_ties, k, j0, j1, column.best - low*k.C, column.place - low*k.C,
+                &shift,
+            )
+            for v in range(v0, v1):
+                if leads(&k.readers, v, v0):
+                    s = series(&k.readers, v, v1, k.C)
+                    hit_terms(
+                        all_ties, &s, column.best + (v - low)*k.C, dy_row, &shift, k.C, share + (v - v0)*k.C
+                    )
+            # Rows of dx are written when they are first reached, those between windows and between taps with zeros.
+            clear = min(h1, term[0].source if k.dilation_h == 1 else term[terms - 1].source + 1)
+            for h in range(ready, clear):
+                memset(dx_n + h*pitch + v0*k.C, 0, length*sizeof(real))
+            ready = max(ready, clear)
+            for t in range(terms):
+                h = term[t].source
+                if h0 <= h < ready:
+                    give(all_ties, False, x_n + h*pitch + v0*k.C, &at, t, share, dx_n + h*pitch + v0*k.C, length)
+                elif h0 <= h < h1:
+                    give(all_ties, True, x_n + h*pitch + v0*k.C, &at, t, share, dx_n + h*pitch + v0*k.C, length)
+                    ready = h + 1
+        for h in range(ready, h1):
+            memset(dx_n + h*pitch + v0*k.C, 0, length*sizeof(real))
+        v0 = v1
+
+
+cdef inline void lone_band(bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1) noexcept nogil:
+    """The same of windows that do not meet, one at a time."""
+    cdef Py_ssize_t row, o, h, r0, r1, R, ready = h0, clear, pitch = k.W*k.C, outputs = k.columns.outputs, i
+    cdef bint gapless = k.dilation_h == 1 and k.columns.start[outputs] == k.W
+    cdef Py_ssize_t down = k.dilation_h*pitch, across = k.dilation_w*k.C
+    cdef const real* dy_w
+    cdef const Term* term
+    cdef Series s
+    for row in range(k.rows.outputs):
+        term = k.rows.terms + k.rows.start[row]
+        R = k.rows.start[row + 1] - k.rows.start[row]
+        if term[0].source >= h1 or term[R - 1].source < h0:
             continue
-        for j in range(k.OW):
-            column = k.columns + j*3
-            offset = (row[0]*k.W + column[0])*k.C
-            x_w = k.x + n*k.H*k.W*k.C + offset
-            dx_w = dx_n + offset
-            dy_p = k.dy + ((n*k.OH + i)*k.OW + j)*k.C
-            c = 0
-            while c < k.C:
-                lanes = k.C - c
-                share = load_upto(dy_p + c, lanes)
-                if kind == AVERAGE:
-                    share = share / VFILL(divisor_of(k, row, column))
+        clear = min(h1, term[0].source if gapless else term[R - 1].source + 1)
+        for h in range(ready, clear):
+            memset(k.dx + (n*k.H + h)*pitch, 0, pitch*sizeof(real))
+        ready = max(ready, term[R - 1].source + 1)
+        r0, r1 = 0, R
+        while term[r0].source < h0:
+            r0 += 1
+        while term[r1 - 1].source >= h1:
+            r1 -= 1
+        for o in range(outputs):
+            if leads(&k.columns, o, 0):
+                s = series(&k.columns, o, outputs, k.C)
+                i = ((n*k.H + term[0].source)*k.W + s.term[0].source)*k.C
+                dy_w = k.dy + ((n*k.rows.outputs + row)*outputs + o)*k.C
+                if R == 2 and s.terms == 2 and r1 - r0 == 2:
+                    lone_windows(all_ties, 2, 2, &s, k.x + i, dy_w, k.dx + i, down, across, 0, 2)
                 else:
-                    best = window_max(k, x_w + c, row, column, lanes, &tap)
-                for r in range(row[1]):
-                    h = row[0] + r*k.dilation_h
-                    if h < h0 or h >= h1:
-                        continue
-                    for s in range(column[1]):
-                        offset = (r*k.dilation_h*k.W + s*k.dilation_w)*k.C + c
-                        if kind == MAXIMUM:
-                            if k.all_ties:
-                                hit = VEQUAL(load_upto(x_w + offset, lanes), best)
-                            else:
-                                hit = MEQUAL(tap, MFILL(r*column[1] + s))
-                            value = VSELECT(hit, share, VZERO)
-                        else:
-                            value = share
-                        store_upto(dx_w + offset, load_upto(dx_w + offset, lanes) + value, lanes)
-                c += VL
+                    lone_windows(all_ties, R, s.terms, &s, k.x + i, dy_w, k.dx + i, down, across, r0, r1)
+    for h in range(ready, h1):
+        memset(k.dx + (n*k.H + h)*pitch, 0, pitch*sizeof(real))
 
 
-cdef void forward_task(Kind kind, const Pool* k, Py_ssize_t task, Py_ssize_t tasks) noexcept nogil:
-    cdef Py_ssize_t first = task*k.N*k.OH // tasks, last = (task + 1)*k.N*k.OH // tasks
-    if kind == AVERAGE:
-        forward_rows(AVERAGE, False, k, first, last)
+cdef void average_task(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+    if k.small:
+        small_rows(AVERAGE, k, first, last)
+    else:
+        average_rows(k, first, last, scratch)
+
+
+cdef void maximum_task(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+    if k.small and k.indices == NULL:
+        small_rows(MAXIMUM, k, first, last)
     elif k.indices == NULL:
-        forward_rows(MAXIMUM, False, k, first, last)
+        maximum_rows(False, k, first, last, scratch)
     else:
-        forward_rows(MAXIMUM, True, k, first, last)
+        maximum_rows(True, k, first, last, scratch)
 
 
-cdef void backward_task(Kind kind, const Pool* k, Py_ssize_t task, Py_ssize_t bands) noexcept nogil:
-    cdef Py_ssize_t n = task // bands, h0 = task % bands*k.H // bands, h1 = (task % bands + 1)*k.H // bands
-    if kind == AVERAGE:
-        backward_band(AVERAGE, k, n, h0, h1)
-    else:
-        backward_band(MAXIMUM, k, n, h0, h1)
+cdef void gradient_task(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+    """Bands first <= n*bands + band < last."""
+    cdef Py_ssize_t index, n, h0, h1
+    for index in range(first, last):
+        n, h0, h1 = index // k.bands, index % k.bands*k.H // k.bands, (index % k.bands + 1)*k.H // k.bands
+        if k.lone and k.all_ties:
+            lone_band(True, k, n, h0, h1)
+        elif k.lone:
+            lone_band(False, k, n, h0, h1)
+        elif k.all_ties:
+            maximum_band(True, k, n, h0, h1, scratch)
+        else:
+            maximum_band(False, k, n, h0, h1, scratch)
 
 
-cdef void run_forward(Kind kind, const Pool* k, int threads) noexcept:
-    cdef Py_ssize_t task, tasks = min(k.N*k.OH, 4*threads)
+ctypedef void (*Task)(const Pool*, Py_ssize_t, Py_ssize_t, char*) noexcept nogil
+
+
+cdef int run(Task task, const Pool* k, Py_ssize_t units, int threads) except -1:
+    """task(k, first, last, scratch of the thread) for ranges of 0 <= unit < units."""
+    cdef Py_ssize_t i, tasks = min(units, 4*threads)
+    cdef void* block = allocate(k.scratch*threads)
+    cdef char* scratch = align(block)
     if threads == 1:
         with nogil:
-            forward_task(kind, k, 0, 1)
+            task(k, 0, units, scratch)
     else:
-        for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            forward_task(kind, k, task, tasks)
-
-
-cdef void run_backward(Kind kind, const Pool* k, int threads) noexcept:
-    cdef Py_ssize_t task, bands = 1 if threads == 1 else max(1, min(k.H // 4, 4*threads // k.N))
-    if threads == 1:
-        with nogil:
-            for task in range(k.N):
-                backward_task(kind, k, task, 1)
-    else:
-        for task in prange(k.N*bands, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            backward_task(kind, k, task, bands)
-
-
-cdef Pool describe_pool(
-    const Py_ssize_t[:, ::1] windows, Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH,
-    Py_ssize_t OW, Py_ssize_t dilation_h, Py_ssize_t dilation_w,
-):
-    cdef Pool k
-    memset(&k, 0, sizeof(k))
-    k.N, k.H, k.W, k.C, k.OH, k.OW, k.dilation_h, k.dilation_w = N, H, W, C, OH, OW, dilation_h, dilation_w
-    k.rows, k.columns = &windows[0, 0], &windows[OH, 0]
-    return k
+        for i in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            task(k, i*units // tasks, (i + 1)*units // tasks, scratch + threadid()*k.scratch)
+    free(block)
+    return 0
 
 
 def max_forward(
@@ -222,12 +290,14 @@ def max_forward(
     Py_ssize_t dilation_w, real[:, :, :, ::1] y not None, Py_ssize_t[:, :, :, ::1] indices, int threads,
 ):
     """y = maxima of x, and where they were found if `indices` is an array; nothing is empty."""
-    cdef Pool k = describe_pool(
-        windows, x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], dilation_h, dilation_w
-    )
-    k.x, k.y = &x[0, 0, 0, 0], &y[0, 0, 0, 0]
-    k.indices = NULL if indices is None else &indices[0, 0, 0, 0]
-    run_forward(MAXIMUM, &k, threads)
+    cdef Pool k = images(x)
+    k.y, k.indices = &y[0, 0, 0, 0], NULL if indices is None else &indices[0, 0, 0, 0]
+    try:
+        set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, 0, False)
+        plan(&k, &k.columns, NULL)
+        run(maximum_task, &k, k.N*k.rows.outputs, threads)
+    finally:
+        release(&k)
 
 
 def avg_forward(
@@ -235,11 +305,14 @@ def avg_forward(
     Py_ssize_t dilation_w, real divisor, real[:, :, :, ::1] y not None, int threads,
 ):
     """y = sums over the windows of x / divisor, or / the product of the windows' sizes where divisor is 0."""
-    cdef Pool k = describe_pool(
-        windows, x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], dilation_h, dilation_w
-    )
-    k.x, k.y, k.divisor = &x[0, 0, 0, 0], &y[0, 0, 0, 0], divisor
-    run_forward(AVERAGE, &k, threads)
+    cdef Pool k = images(x)
+    k.y = &y[0, 0, 0, 0]
+    try:
+        set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, divisor, False)
+        plan(&k, &k.columns, NULL)
+        run(average_task, &k, k.N*k.rows.outputs, threads)
+    finally:
+        release(&k)
 
 
 def max_backward(
@@ -248,11 +321,17 @@ def max_backward(
     real[:, :, :, ::1] dx not None, int threads,
 ):
     """dx: each dy goes to the first tap that holds the maximum of its window, or to all that equal it."""
-    cdef Pool k = describe_pool(
-        windows, x.shape[0], x.shape[1], x.shape[2], x.shape[3], dy.shape[1], dy.shape[2], dilation_h, dilation_w
-    )
-    k.x, k.dy, k.dx, k.all_ties = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], all_ties
-    run_backward(MAXIMUM, &k, threads)
+    cdef Pool k = images(x)
+    k.dy, k.dx, k.all_ties = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], all_ties
+    k.bands = 1 if threads == 1 else max(1, min(k.H // 4, 4*threads // k.N))
+    try:
+        set_axes(&k, windows, dy.shape[1], k.H, k.W, dilation_h, dilation_w, 0, False)
+        k.readers = reach(&windows[dy.shape[1], 0], dy.shape[2], k.W, dilation_w, 1, True)
+        k.lone = apart(&k.rows) and apart(&k.columns)
+        plan(&k, &k.readers, &k.columns)
+        run(gradient_task, &k, k.N*k.bands, threads)
+    finally:
+        release(&k)
 
 
 def avg_backward(
@@ -260,11 +339,14 @@ def avg_backward(
     Py_ssize_t dilation_w, real divisor, real[:, :, :, ::1] dx not None, int threads,
 ):
     """dx: each dy / divisor goes to every pixel of its window."""
-    cdef Pool k = describe_pool(
-        windows, dx.shape[0], dx.shape[1], dx.shape[2], dx.shape[3], dy.shape[1], dy.shape[2], dilation_h, dilation_w
-    )
-    k.dy, k.dx, k.divisor = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], divisor
-    run_backward(AVERAGE, &k, threads)
+    cdef Pool k = images(dy)
+    k.y = &dx[0, 0, 0, 0]
+    try:
+        set_axes(&k, windows, k.H, dx.shape[1], dx.shape[2], dilation_h, dilation_w, divisor, True)
+        plan(&k, &k.columns, NULL)
+        run(average_task, &k, k.N*k.rows.outputs, threads)
+    finally:
+        release(&k)
 
 
 def scatter(

@@ -51,18 +51,46 @@ enum { KC = VBYTES == 64 ? 128 : 256 / (REAL_BITS / 32) };
 #if defined(__GNUC__)
 
 typedef real vec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
-typedef lane mask __attribute__((vector_size(VBYTES)));
+typedef lane lvec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 #define VLOAD(p) (*(const vec *)(p))
 #define VSTORE(p, v) (*(vec *)(p) = (v))
 #define VZERO ((vec){0})
 #define VFILL(s) ((vec){0} + (real)(s))
-#define MFILL(s) ((mask){0} + (lane)(s))
+#define LFILL(s) ((lvec){0} + (lane)(s))
+#define LLOAD(p) (*(const lvec *)(p))
+#define LSTORE(p, v) (*(lvec *)(p) = (v))
+#if defined(__AVX512F__)
+/* Left to itself GCC turns every mask register into a vector before it combines two of them. */
+#if REAL_BITS == 32
+typedef __mmask16 mask;
+#define VCOMPARE(a, b, how) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), how)
+#define LCOMPARE(a, b, how) _mm512_cmp_epi32_mask((__m512i)(a), (__m512i)(b), how)
+#define VSELECT(m, a, b) ((vec)_mm512_mask_blend_ps((mask)(m), (__m512)(b), (__m512)(a)))
+#define LSELECT(m, a, b) ((lvec)_mm512_mask_blend_epi32((mask)(m), (__m512i)(b), (__m512i)(a)))
+#else
+typedef __mmask8 mask;
+#define VCOMPARE(a, b, how) _mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), how)
+#define LCOMPARE(a, b, how) _mm512_cmp_epi64_mask((__m512i)(a), (__m512i)(b), how)
+#define VSELECT(m, a, b) ((vec)_mm512_mask_blend_pd((mask)(m), (__m512d)(b), (__m512d)(a)))
+#define LSELECT(m, a, b) ((lvec)_mm512_mask_blend_epi64((mask)(m), (__m512i)(b), (__m512i)(a)))
+#endif
+#define VGREATER(a, b) VCOMPARE(a, b, _CMP_GT_OQ)
+#define VEXCEEDS(a, b) VCOMPARE(a, b, _CMP_NLE_UQ)
+#define VEQUAL(a, b) VCOMPARE(a, b, _CMP_EQ_OQ)
+#define VUNEQUAL(a, b) VCOMPARE(a, b, _CMP_NEQ_UQ)
+#define LEQUAL(a, b) LCOMPARE(a, b, _MM_CMPINT_EQ)
+#define LLESS(a, b) LCOMPARE(a, b, _MM_CMPINT_LT)
+#else
+typedef lane mask __attribute__((vector_size(VBYTES)));
 #define VGREATER(a, b) ((mask)((a) > (b)))
+#define VEXCEEDS(a, b) (~(mask)((a) <= (b))) /* or either is NaN */
 #define VEQUAL(a, b) ((mask)((a) == (b)))
 #define VUNEQUAL(a, b) ((mask)((a) != (b)))
-#define MEQUAL(a, b) ((mask)((a) == (b)))
+#define LEQUAL(a, b) ((mask)((a) == (b)))
+#define LLESS(a, b) ((mask)((a) < (b)))
 #define VSELECT(m, a, b) ((vec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
-#define MSELECT(m, a, b) (((m) & (a)) | (~(m) & (b)))
+#define LSELECT(m, a, b) ((lvec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
+#endif
 #define OPAQUE(p) __asm__("" : "+r"(p)) /* the compiler forgets how p was computed */
 #define PREFETCH(p) __builtin_prefetch(p)
 /* v is in a register here: GCC would read an operand from memory again for every use, and loads are what is short. */
@@ -91,8 +119,8 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #define VFIRSTS(a, b) __builtin_shufflevector(a, b, FIRST_HALVES)
 #define VSECONDS(a, b) __builtin_shufflevector(a, b, SECOND_HALVES)
 #else
-#define VFIRSTS(a, b) __builtin_shuffle(a, b, (mask){FIRST_HALVES})
-#define VSECONDS(a, b) __builtin_shuffle(a, b, (mask){SECOND_HALVES})
+#define VFIRSTS(a, b) __builtin_shuffle(a, b, (lvec){FIRST_HALVES})
+#define VSECONDS(a, b) __builtin_shuffle(a, b, (lvec){SECOND_HALVES})
 #endif
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
@@ -103,18 +131,23 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #else
 
 typedef real vec;
+typedef lane lvec;
 typedef lane mask;
 #define VLOAD(p) (*(p))
 #define VSTORE(p, v) (*(p) = (v))
 #define VZERO ((real)0)
 #define VFILL(s) ((real)(s))
-#define MFILL(s) ((lane)(s))
+#define LFILL(s) ((lane)(s))
+#define LLOAD(p) (*(p))
+#define LSTORE(p, v) (*(p) = (v))
 #define VGREATER(a, b) (-(lane)((a) > (b)))
+#define VEXCEEDS(a, b) (-(lane)!((a) <= (b)))
 #define VEQUAL(a, b) (-(lane)((a) == (b)))
 #define VUNEQUAL(a, b) (-(lane)((a) != (b)))
-#define MEQUAL(a, b) (-(lane)((a) == (b)))
+#define LEQUAL(a, b) (-(lane)((a) == (b)))
+#define LLESS(a, b) (-(lane)((a) < (b)))
 #define VSELECT(m, a, b) ((m) ? (a) : (b))
-#define MSELECT(m, a, b) ((m) ? (a) : (b))
+#define LSELECT(m, a, b) ((m) ? (a) : (b))
 #define OPAQUE(p) ((void)(p))
 #define VFIRSTS(a, b) (a)
 #define VSECONDS(a, b) (b)

@@ -1,10 +1,11 @@
-# Cython's view of simd.h.  It believes that `real`, `vec` are floats and `mask` an integer, so arithmetic on them is
-# ordinary Cython; the C compiler knows better.
+# Cython's view of simd.h.  It believes that `real`, `vec` are floats and `lvec`, `mask` integers, so arithmetic on them
+# is ordinary Cython; the C compiler knows better.
 
 cdef extern from "simd.h" nogil:
     ctypedef float real
     ctypedef float vec
     ctypedef int lane
+    ctypedef int lvec
     ctypedef int mask
     enum:
         VL
@@ -18,7 +19,7 @@ cdef extern from "simd.h" nogil:
     const char* COMPILER
     const vec VZERO
     vec VFILL(real)
-    mask MFILL(Py_ssize_t)
+    lvec LFILL(Py_ssize_t)
     vec VLOAD(const real*)
     void VSTORE(real*, vec)
     vec load_lanes(const real*, int)
@@ -27,12 +28,16 @@ cdef extern from "simd.h" nogil:
     void store_upto(real*, vec, Py_ssize_t)
     vec VFIRSTS(vec, vec)
     vec VSECONDS(vec, vec)
+    lvec LLOAD(const lane*)
+    void LSTORE(lane*, lvec)
     mask VGREATER(vec, vec)
+    mask VEXCEEDS(vec, vec)
     mask VEQUAL(vec, vec)
     mask VUNEQUAL(vec, vec)
-    mask MEQUAL(mask, mask)
+    mask LEQUAL(lvec, lvec)
+    mask LLESS(lvec, lvec)
     vec VSELECT(mask, vec, vec)
-    mask MSELECT(mask, mask, mask)
+    lvec LSELECT(mask, lvec, lvec)
     void OPAQUE(const void*)
     void PREFETCH(const void*)
     void HOLD(vec)

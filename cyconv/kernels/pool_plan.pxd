@@ -1,0 +1,88 @@
+# One pooling: its arrays, what its windows read along both axes, and the strips it is done in.
+
+from libc.string cimport memset
+
+from cyconv.kernels.reach cimport MOST, Reach, hull, most_terms, reach
+from cyconv.kernels.scratch cimport free, lines
+from cyconv.kernels.simd cimport VL, real
+
+cdef enum:
+    STRIP = 32768       # bytes of a strip's row; shorter ones read memory by 10 % slower, longer ones leave the cache
+
+cdef struct Pool:
+    Reach rows
+    Reach columns
+    Reach readers       # of columns: the windows that hold each
+    Py_ssize_t dilation_h
+    Py_ssize_t dilation_w
+    Py_ssize_t N
+    Py_ssize_t H
+    Py_ssize_t W
+    Py_ssize_t C
+    Py_ssize_t strip    # outputs of a strip, and at most
+    Py_ssize_t width    # the columns
+    Py_ssize_t windows  # and windows that it reads
+    const real* x
+    real* y
+    const real* dy
+    real* dx
+    Py_ssize_t* indices         # of the maxima in their H x W plane, or NULL
+    bint small                  # all windows have at most MOST pixels
+    bint all_ties
+    bint lone                   # no two windows meet
+    Py_ssize_t bands            # of rows of each image
+    size_t scratch              # bytes of a thread
+
+
+cdef inline int set_axes(
+    Pool* k, const Py_ssize_t[:, ::1] windows, Py_ssize_t rows, Py_ssize_t H, Py_ssize_t W, Py_ssize_t dilation_h,
+    Py_ssize_t dilation_w, real divisor, bint turned,
+) except -1:
+    """Of an image (H, W) and `rows` rows of windows on it; `turned`, of the windows that hold each of its pixels."""
+    cdef Py_ssize_t columns = windows.shape[0] - rows
+    k.dilation_h, k.dilation_w = dilation_h, dilation_w
+    k.rows = reach(&windows[0, 0], rows, H, dilation_h, divisor, turned)
+    k.columns = reach(&windows[rows, 0], columns, W, dilation_w, 1 if divisor else 0, turned)
+    return 0
+
+
+cdef inline void release(Pool* k) noexcept:
+    free(k.rows.block)
+    free(k.columns.block)
+    free(k.readers.block)
+
+
+cdef inline Pool images(const real[:, :, :, ::1] x) noexcept:
+    cdef Pool k
+    memset(&k, 0, sizeof(k))
+    k.x, k.N, k.H, k.W, k.C = &x[0, 0, 0, 0], x.shape[0], x.shape[1], x.shape[2], x.shape[3]
+    return k
+
+
+cdef inline bint apart(const Reach* a) noexcept:
+    """Whether no source is read by two outputs, which then read in ascending order."""
+    cdef Py_ssize_t t
+    for t in range(1, a.start[a.outputs]):
+        if a.terms[t].source <= a.terms[t - 1].source:
+            return False
+    return True
+
+
+cdef inline void plan(Pool* k, const Reach* outputs, const Reach* between) noexcept:
+    """Strips of `outputs`, whose sources are columns, or windows on columns that `between` tells; and scratch."""
+    cdef Py_ssize_t o0 = 0, o1, low, high, first, last, count = outputs.outputs
+    k.strip = max(1, count*STRIP // (max(count, k.W)*k.C*<Py_ssize_t>sizeof(real)))
+    k.windows = k.strip
+    k.small = most_terms(&k.rows)*most_terms(&k.columns) <= MOST
+    while o0 < count:
+        o1 = min(o0 + k.strip, count)
+        low, high = max(k.W, k.columns.outputs), 0
+        hull(outputs, o0, o1, &low, &high)
+        if between != NULL:
+            first, last, low, high = low, high, o0, o1
+            if first < last:
+                k.windows = max(k.windows, last - first)
+                hull(between, first, last, &low, &high)
+        k.width = max(k.width, high - low)
+        o0 = o1
+    k.scratch = 4*lines(k.width*k.C + VL, sizeof(real)) + 3*lines(k.windows*k.C + VL, sizeof(real))
