@@ -18,7 +18,7 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
-from cyconv.kernels.simd cimport KC, MR, NR, NV, VFIRSTS, VL, VLOAD, VSECONDS, VSTORE, load_lanes, real, vec
+from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real, transpose, vec
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
@@ -106,22 +106,15 @@ cdef inline size_t work_bytes(const Work* k) noexcept nogil:
     )
 
 
-cdef inline void transpose(const real* a, Py_ssize_t a_row, real* b, Py_ssize_t b_row) noexcept nogil:
-    """b[j, i] = a[i, j] for i, j < VL, in log2(VL) rounds that each merge row i with row i + VL/2."""
+cdef inline void pack_square(const real* w_jc, Py_ssize_t column, real* panel, Py_ssize_t width) noexcept nogil:
+    """panel[c, j] = w_jc[j, c] for c, j < VL."""
     cdef vec rows[VL]
-    cdef vec merged[VL]
-    cdef int i, done = 1
+    cdef int i
     for i in range(VL):
-        rows[i] = VLOAD(a + i*a_row)
-    while done < VL:
-        for i in range(VL//2):
-            merged[2*i] = VFIRSTS(rows[i], rows[i + VL//2])
-            merged[2*i + 1] = VSECONDS(rows[i], rows[i + VL//2])
-        for i in range(VL):
-            rows[i] = merged[i]
-        done *= 2
+        rows[i] = VLOAD(w_jc + i*column)
+    transpose(rows)
     for i in range(VL):
-        VSTORE(b + i*b_row, rows[i])
+        VSTORE(panel + i*width, rows[i])
 
 
 cdef inline void pack(
@@ -153,7 +146,7 @@ cdef inline void pack(
                 memset(panel, 0, length*width*sizeof(real))
             for j in range(columns // VL):
                 for c in range(length // VL):
-                    transpose(w_t + j*VL*w.column + c*VL, w.column, panel + c*VL*width + j*VL, width)
+                    pack_square(w_t + j*VL*w.column + c*VL, w.column, panel + c*VL*width + j*VL, width)
             for j in range(columns):
                 w_tc = w_t + j*w.column
                 for c in range(length // VL*VL if j < columns // VL*VL else 0, length):

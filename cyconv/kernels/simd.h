@@ -101,26 +101,12 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #else
 #define HOLD(v) ((void)(v))
 #endif
-/* The first and the second halves of two vectors, lane by lane in turns. */
-#if VBYTES * 8 / REAL_BITS == 16
-#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif VBYTES * 8 / REAL_BITS == 8
-#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
-#define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
-#elif VBYTES * 8 / REAL_BITS == 4
-#define FIRST_HALVES 0, 4, 1, 5
-#define SECOND_HALVES 2, 6, 3, 7
-#else
-#define FIRST_HALVES 0, 2
-#define SECOND_HALVES 1, 3
-#endif
+#define WILL_READ(p) __builtin_prefetch(p, 0, 2) /* have its line in the second-level cache by then */
+#define WILL_WRITE(p) __builtin_prefetch(p, 1, 2)
 #if defined(__clang__)
-#define VFIRSTS(a, b) __builtin_shufflevector(a, b, FIRST_HALVES)
-#define VSECONDS(a, b) __builtin_shufflevector(a, b, SECOND_HALVES)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define VFIRSTS(a, b) __builtin_shuffle(a, b, (lvec){FIRST_HALVES})
-#define VSECONDS(a, b) __builtin_shuffle(a, b, (lvec){SECOND_HALVES})
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (lvec){__VA_ARGS__})
 #endif
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
@@ -149,10 +135,10 @@ typedef lane mask;
 #define VSELECT(m, a, b) ((m) ? (a) : (b))
 #define LSELECT(m, a, b) ((m) ? (a) : (b))
 #define OPAQUE(p) ((void)(p))
-#define VFIRSTS(a, b) (a)
-#define VSECONDS(a, b) (b)
 #define PREFETCH(p) ((void)(p))
 #define HOLD(v) ((void)(v))
+#define WILL_READ(p) ((void)(p))
+#define WILL_WRITE(p) ((void)(p))
 #define COMPILER "scalar build"
 
 #endif
@@ -204,6 +190,35 @@ static inline void store_upto(real *p, vec v, ptrdiff_t n) {
     if (n >= VL) VSTORE(p, v);
     else store_lanes(p, v, (int)n);
 }
+
+/* rows[i][j] = rows[j][i] of VL vectors: each round interleaves the first half of the rows with the second, lane by
+ * lane, which turns the digits of the number (row, lane) by one place; after log2(VL) rounds row and lane are exchanged. */
+#if defined(__GNUC__)
+static inline __attribute__((always_inline)) void transpose(vec *rows) {
+    vec turned[VL];
+    for (int round = 1; round < VL; round *= 2) {
+        for (int i = 0; i < VL / 2; i++) {
+            vec a = rows[i], b = rows[i + VL / 2];
+#if VBYTES * 8 / REAL_BITS == 16
+            turned[2 * i] = SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            turned[2 * i + 1] = SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif VBYTES * 8 / REAL_BITS == 8
+            turned[2 * i] = SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+            turned[2 * i + 1] = SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#elif VBYTES * 8 / REAL_BITS == 4
+            turned[2 * i] = SHUFFLE(a, b, 0, 4, 1, 5);
+            turned[2 * i + 1] = SHUFFLE(a, b, 2, 6, 3, 7);
+#else
+            turned[2 * i] = SHUFFLE(a, b, 0, 2);
+            turned[2 * i + 1] = SHUFFLE(a, b, 1, 3);
+#endif
+        }
+        for (int i = 0; i < VL; i++) rows[i] = turned[i];
+    }
+}
+#else
+static inline void transpose(vec *rows) { (void)rows; }
+#endif
 
 #if defined(__AVX512F__)
 #define ISA "v4"

@@ -26,8 +26,6 @@ cdef extern from "simd.h" nogil:
     void store_lanes(real*, vec, int)
     vec load_upto(const real*, Py_ssize_t)
     void store_upto(real*, vec, Py_ssize_t)
-    vec VFIRSTS(vec, vec)
-    vec VSECONDS(vec, vec)
     lvec LLOAD(const lane*)
     void LSTORE(lane*, lvec)
     mask VGREATER(vec, vec)
@@ -41,6 +39,9 @@ cdef extern from "simd.h" nogil:
     void OPAQUE(const void*)
     void PREFETCH(const void*)
     void HOLD(vec)
+    void WILL_READ(const void*)
+    void WILL_WRITE(const void*)
+    void transpose(vec*)
 
 
 cdef inline dict describe_build():
@@ -51,4 +52,5 @@ cdef inline dict describe_build():
         "vector_bytes": VBYTES,
         "openmp": bool(OPENMP),
         "compiler": (<bytes>COMPILER).decode(),
+        "tile": (MR, NR),
     }

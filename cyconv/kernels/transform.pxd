@@ -7,7 +7,8 @@
 # rounding error in float32 is four times as large (Barabasz et al., ACM TOMS 2020: points whose products stay near 1).
 # Opposite points share their even and odd halves, so a transform of 6 numbers takes 12 multiply-adds.
 #
-# All functions work on vectors of channels, from one array to another; `step` is the distance of neighbours.
+# All functions work on vectors of channels, from neighbours to numbers `step` apart: the columns of a tile, then its
+# rows.  The callers load and store inside these two loops, so that few vectors wait in memory.
 
 from cyconv.kernels.simd cimport real, vec
 
@@ -24,7 +25,7 @@ cdef extern from *:
 
 cdef inline void transform_source(const vec* d, vec* v, Py_ssize_t step) noexcept nogil:
     """v = B d: 6 -> 6."""
-    cdef vec d0 = d[0], d1 = d[step], d2 = d[2*step], d3 = d[3*step], d4 = d[4*step], d5 = d[5*step]
+    cdef vec d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3], d4 = d[4], d5 = d[5]
     cdef vec even = d4 - HALF*d2, odd = d3 - HALF*d1
     v[0] = d0 - TWO_HALF*d2 + d4
     v[step] = even + R*odd
@@ -38,7 +39,7 @@ cdef inline void transform_source(const vec* d, vec* v, Py_ssize_t step) noexcep
 
 cdef inline void transform_filter3(const vec* g, vec* u, Py_ssize_t step) noexcept nogil:
     """u = G g: 3 -> 6."""
-    cdef vec g0 = g[0], g1 = g[step], g2 = g[2*step]
+    cdef vec g0 = g[0], g1 = g[1], g2 = g[2]
     cdef vec even = SIXTH*g0 + THIRD*g2, odd = R_SIXTH*g1
     u[0] = g0
     u[step] = even + odd
@@ -52,7 +53,7 @@ cdef inline void transform_filter3(const vec* g, vec* u, Py_ssize_t step) noexce
 
 cdef inline void transform_filter4(const vec* g, vec* u, Py_ssize_t step) noexcept nogil:
     """u = G g: 4 -> 6."""
-    cdef vec g0 = g[0], g1 = g[step], g2 = g[2*step], g3 = g[3*step]
+    cdef vec g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3]
     cdef vec even = SIXTH*g0 + THIRD*g2, odd = R_SIXTH*(g1 + TWO*g3)
     u[0] = g0
     u[step] = even + odd
@@ -66,18 +67,18 @@ cdef inline void transform_filter4(const vec* g, vec* u, Py_ssize_t step) noexce
 
 cdef inline void transform_output4(const vec* m, vec* y, Py_ssize_t step) noexcept nogil:
     """y = A m: 6 -> 4."""
-    cdef vec s = m[step] + m[2*step], t = m[3*step] + m[4*step]
-    cdef vec p = m[step] - m[2*step], q = m[3*step] - m[4*step]
+    cdef vec s = m[1] + m[2], t = m[3] + m[4]
+    cdef vec p = m[1] - m[2], q = m[3] - m[4]
     y[0] = m[0] + s + t
     y[step] = R*p + HALF_R*q
     y[2*step] = TWO*s + HALF*t
-    y[3*step] = TWICE_R*p + QUARTER_R*q + m[5*step]
+    y[3*step] = TWICE_R*p + QUARTER_R*q + m[5]
 
 
 cdef inline void transform_output3(const vec* m, vec* y, Py_ssize_t step) noexcept nogil:
     """y = A m: 6 -> 3."""
-    cdef vec s = m[step] + m[2*step], t = m[3*step] + m[4*step]
-    cdef vec p = m[step] - m[2*step], q = m[3*step] - m[4*step]
+    cdef vec s = m[1] + m[2], t = m[3] + m[4]
+    cdef vec p = m[1] - m[2], q = m[3] - m[4]
     y[0] = m[0] + s + t
     y[step] = R*p + HALF_R*q
-    y[2*step] = TWO*s + HALF*t + m[5*step]
+    y[2*step] = TWO*s + HALF*t + m[5]

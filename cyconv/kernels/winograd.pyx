@@ -19,23 +19,25 @@ the other outputs of its tile.
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 
-from cyconv.kernels.correlate cimport Work, pack, set_forward, set_gradient
-from cyconv.kernels.scratch cimport align, allocate, lines, take
+from cyconv.kernels.correlate cimport Weights, Work, set_forward, set_gradient
+from cyconv.kernels.scratch cimport LINE, align, allocate, lines, take
 from cyconv.kernels.simd cimport (
-    KC, MR, NR, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, describe_build, load_upto, real, store_upto, vec,
+    KC, MR, NR, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, WILL_READ, describe_build, load_upto, real, store_upto,
+    transpose, vec,
 )
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter3, transform_output4
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
 from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
 from cyconv.kernels.winograd_weights cimport (
-    GRADIENT_TILES, MOST_SPLITS, RANGE, Gradient, gradient_bytes, gradient_task, together,
+    GRADIENT_TILES, Gradient, gradient_bytes, gradient_task, set_gradient_tasks,
 )
 
 cdef enum:
     CHUNK = KC // 2     # channels of a chunk: its 36 transformed filters are 576 KiB with AVX-512, less elsewhere
     MOST_TILES = 120
     LARGEST = 6 << 20   # bytes of transformed source in a block; all of a thread's scratch stays under 8 MiB
+    KEPT = 2 << 20      # bytes of filters kept transformed: what comes from memory is faster transformed than read
 
 
 def describe():
@@ -49,48 +51,79 @@ cdef struct Tiling:
     Py_ssize_t tiles    # of the batch
     Py_ssize_t block
     Py_ssize_t parts    # ranges of panels
-    Py_ssize_t pitch    # numbers of a transformed tile: the channels, rounded up to vectors and to a tile's rows
+    Py_ssize_t chunks   # of the channels
+    Py_ssize_t pitch    # numbers of a chunk of a transformed tile
+    const real* filters     # transformed beforehand (prepare), or NULL
 
 
 cdef void transform_filters(
-    const real** taps, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t columns, int nv, real* u, Py_ssize_t step
+    const real** taps, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t columns, int nv, real* u, Py_ssize_t row,
+    Py_ssize_t step,
 ) noexcept nogil:
-    """u[e*step + (c*nv + q)*VL ...] = G g G^T of the filters whose weights are at taps[i][c*pitch + q*VL ...]."""
-    cdef vec g[9]
+    """u[e*step + c*row + q*VL ...] = G g G^T of the filters at taps[i][c*pitch + q*VL ...], q < nv."""
+    cdef vec g[3]
     cdef vec t[18]
-    cdef vec v[36]
+    cdef vec v[6]
     cdef Py_ssize_t c
-    cdef int i, q
+    cdef int i, j, q
     for c in range(channels):
         for q in range(nv):
-            for i in range(9):
-                g[i] = load_upto(taps[i] + c*pitch + q*VL, columns - q*VL)
-            for i in range(3):
-                transform_filter3(g + i, t + i, 3)
+            for j in range(3):
+                for i in range(3):
+                    g[i] = load_upto(taps[i*3 + j] + c*pitch + q*VL, columns - q*VL)
+                transform_filter3(g, t + j, 3)
             for i in range(6):
-                transform_filter3(t + i*3, v + i*6, 1)
-            for i in range(36):
-                VSTORE(u + i*step + (c*nv + q)*VL, v[i])
+                transform_filter3(t + i*3, v, 1)
+                for j in range(6):
+                    VSTORE(u + (i*6 + j)*step + c*row + q*VL, v[j])
 
 
-cdef inline void filter_chunk(
-    const Work* k, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns, int nv, real* packed,
-    real* u, Py_ssize_t step,
+cdef void filter_chunk(
+    const Work* k, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns, int nv, real* u,
+    Py_ssize_t step,
 ) noexcept nogil:
-    """Transformed filters of channels c .. c + length - 1 and a panel; transposed weights are first packed in order."""
+    """Transformed filters of channels c .. c + length - 1 and a panel; transposed weights by squares of VL x VL."""
+    cdef vec squares[9*VL]
     cdef const real* taps[9]
-    cdef int i
+    cdef const real* from_c[9]
+    cdef Py_ssize_t first, j
+    cdef int i, q
+    for i in range(9):
+        from_c[i] = taps[i] = k.weights.w + c*k.weights.row + column*k.weights.column + k.weights.tap*(
+            (k.source.h.tap + i // 3*k.source.h.tap_step)*3 + k.source.w.tap + i % 3*k.source.w.tap_step
+        )
     if k.weights.column == 1:
-        for i in range(9):
-            taps[i] = k.weights.w + c*k.weights.row + column + k.weights.tap*(
-                (k.source.h.tap + i // 3*k.source.h.tap_step)*3 + k.source.w.tap + i % 3*k.source.w.tap_step
-            )
-        transform_filters(taps, k.weights.row, length, columns, nv, u, step)
-    else:
-        pack(k, 0, 0, 9, c, length, column, columns, nv, packed)
-        for i in range(9):
-            taps[i] = packed + i*length*nv*VL
-        transform_filters(taps, nv*VL, length, nv*VL, nv, u, step)
+        transform_filters(taps, k.weights.row, length, columns, nv, u, nv*VL, step)
+        return
+    for q in range(nv):
+        first = 0
+        while first < length:
+            for i in range(9):
+                taps[i] = <real*>(squares + i*VL)
+                for j in range(VL):
+                    squares[i*VL + j] = VZERO
+                    if q*VL + j < columns:
+                        squares[i*VL + j] = load_upto(
+                            from_c[i] + (q*VL + j)*k.weights.column + first, length - first
+                        )
+                transpose(squares + i*VL)
+            transform_filters(taps, VL, min(VL, length - first), VL, 1, u + (first*nv + q)*VL, nv*VL, step)
+            first += VL
+
+
+cdef inline void expect_filters(
+    const Work* k, int e, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns
+) noexcept nogil:
+    """Ask for a 36th of the weights of a chunk: on their way from memory while the chunk before is multiplied."""
+    cdef const Weights* w = &k.weights
+    cdef const real* w_t = w.w + e % 9*w.tap + c*w.row + column*w.column
+    cdef Py_ssize_t rows = length if w.column == 1 else columns, run = columns if w.column == 1 else length
+    cdef Py_ssize_t pitch = max(w.row, w.column), i, j
+    for i in range(rows*(e // 9) // 4, rows*(e // 9 + 1) // 4):
+        j = 0
+        while j < run:
+            WILL_READ(w_t + i*pitch + j)
+            j += LINE // <Py_ssize_t>sizeof(real)
 
 
 cdef void output_tile(
@@ -98,34 +131,35 @@ cdef void output_tile(
     Py_ssize_t columns,
 ) noexcept nogil:
     """Up to 4 x 4 outputs from (h, v) on, `columns` channels from `column` on."""
-    cdef vec d[36]
+    cdef vec d[6]
     cdef vec t[24]
-    cdef vec y[16]
+    cdef vec y[4]
+    cdef vec bias = VZERO
     cdef Py_ssize_t H = k.target.H, W = k.target.W, K = k.target.K, lanes
     cdef real* y_h = k.target.y + ((n*H + h)*W + v)*K + column
     cdef int i, j, q, rows = <int>min(4, H - h), count = <int>min(4, W - v)
     for q in range(nv):
         lanes = columns - q*VL
-        for i in range(36):
-            d[i] = VLOAD(m + i*step + q*VL)
+        if k.target.bias != NULL:
+            bias = load_upto(k.target.bias + column + q*VL, lanes)
         for j in range(6):
-            transform_output4(d + j, t + j, 6)
-        for i in range(4):
-            transform_output4(t + i*6, y + i*4, 1)
-        for i in range(16):
-            if k.target.bias != NULL:
-                y[i] = y[i] + load_upto(k.target.bias + column + q*VL, lanes)
-            if k.target.relu:
-                y[i] = VSELECT(VGREATER(VZERO, y[i]), VZERO, y[i])
+            for i in range(6):
+                d[i] = VLOAD(m + (i*6 + j)*step + q*VL)
+            transform_output4(d, t + j, 6)
         for i in range(rows):
-            for j in range(count):
-                store_upto(y_h + (i*W + j)*K + q*VL, y[i*4 + j], lanes)
+            transform_output4(t + i*6, y, 1)
+            for j in range(4):
+                if j < count:
+                    y[j] = y[j] + bias
+                    if k.target.relu:
+                        y[j] = VSELECT(VGREATER(VZERO, y[j]), VZERO, y[j])
+                    store_upto(y_h + (i*W + j)*K + q*VL, y[j], lanes)
 
 
 cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     return (
-        lines(36*apart(g.block*g.pitch), sizeof(real)) + lines(36*apart(g.block*NR), sizeof(real))
-        + lines(36*apart(CHUNK*NR), sizeof(real)) + lines(9*CHUNK*NR, sizeof(real))
+        lines(g.chunks*36*apart(g.block*g.pitch), sizeof(real)) + lines(36*apart(g.block*NR), sizeof(real))
+        + lines(36*apart(CHUNK*NR), sizeof(real))
         + 2*lines(g.block + 2*MR, sizeof(void*))
     )
 
@@ -136,10 +170,10 @@ cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* s
     cdef Py_ssize_t H = k.source.h.size, W = k.source.w.size, C = k.C, K = k.target.K, panels = panels_of(K)
     cdef Py_ssize_t i, e, c, n, length, panel, vector, columns, row
     cdef Py_ssize_t step_v = apart(g.block*g.pitch), step_m = apart(g.block*NR), step_u = apart(CHUNK*NR)
-    cdef real* v = <real*>take(&scratch, 36*step_v, sizeof(real))
+    cdef real* v = <real*>take(&scratch, g.chunks*36*step_v, sizeof(real))
     cdef real* m = <real*>take(&scratch, 36*step_m, sizeof(real))
-    cdef real* u = <real*>take(&scratch, 36*step_u, sizeof(real))
-    cdef real* packed = <real*>take(&scratch, 9*CHUNK*NR, sizeof(real))
+    cdef real* transformed = <real*>take(&scratch, 36*step_u, sizeof(real))
+    cdef const real* u = transformed
     cdef const real** at = <const real**>take(&scratch, g.block + 2*MR, sizeof(void*))
     cdef real** out = <real**>take(&scratch, g.block + 2*MR, sizeof(void*))
     cdef Finish f
@@ -151,10 +185,11 @@ cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* s
     for i in range(tiles):
         n = (first + i) // (g.across*g.down)
         row = (first + i) // g.across % g.down
-        source_tile(
-            k.source.x + n*H*W*C, H, W, C, 0, C, 4*row + k.source.h.base, (first + i) % g.across*4 + k.source.w.base,
-            v + i*g.pitch, step_v, g.pitch,
-        )
+        for c in range(g.chunks):
+            source_tile(
+                k.source.x + n*H*W*C, H, W, C, c*CHUNK, min(C, (c + 1)*CHUNK), 4*row + k.source.h.base,
+                (first + i) % g.across*4 + k.source.w.base, v + c*36*step_v + i*g.pitch, step_v, g.pitch,
+            )
     for panel in range(index % g.parts*panels // g.parts, (index % g.parts + 1)*panels // g.parts):
         vector = panel_start(K, panels, panel)
         nv = <int>(panel_start(K, panels, panel + 1) - vector)
@@ -162,11 +197,16 @@ cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* s
         c = 0
         while c < C:
             length = min(CHUNK, C - c)
-            filter_chunk(k, c, length, vector*VL, columns, nv, packed, u, step_u)
+            if g.filters == NULL:
+                filter_chunk(k, c, length, vector*VL, columns, nv, transformed, step_u)
+            else:
+                u = g.filters + (panel*g.chunks + c // CHUNK)*36*step_u
             f.first = c == 0
             for e in range(36):
                 f.column = e*step_m
-                multiply_across(nv, at, 0, tiles, e*step_v + c, 1, length, u + e*step_u, &f, out)
+                if g.filters == NULL and c + length < C:
+                    expect_filters(k, e, c + length, min(CHUNK, C - c - length), vector*VL, columns)
+                multiply_across(nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, &f, out)
             c += length
         for i in range(tiles):
             output_tile(
@@ -175,25 +215,36 @@ cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* s
             )
 
 
-cdef int run(Work* k, int threads) except -1:
+cdef void set_tiling(
+    Tiling* g, Py_ssize_t images, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, int threads
+) noexcept nogil:
+    """Blocks of tiles for outputs (images, H, W, K), shared out over the threads, or ranges of panels if too few."""
+    cdef Py_ssize_t blocks
+    g.filters = NULL
+    g.across, g.down = (W + 3) // 4, (H + 3) // 4
+    g.tiles = images*g.across*g.down
+    g.chunks = (C + CHUNK - 1) // CHUNK
+    g.pitch = min(CHUNK, padded(C))
+    g.parts = 1
+    g.block = max(2*MR, min(MOST_TILES, LARGEST // (36*g.chunks*g.pitch*<Py_ssize_t>sizeof(real))))
+    blocks = (g.tiles + g.block - 1) // g.block
+    if threads > 1:
+        if blocks < 2*threads and panels_of(K) >= 2*threads:
+            g.parts = min(panels_of(K), (2*threads + blocks - 1) // blocks)
+        else:
+            blocks = (blocks + threads - 1) // threads*threads
+    g.block = (g.tiles + blocks - 1) // blocks
+
+
+cdef int run(Work* k, const real* filters, int threads) except -1:
     cdef Tiling g
-    cdef Py_ssize_t index, tasks, blocks
+    cdef Py_ssize_t index, tasks
     cdef size_t size
     cdef char* scratch
     cdef void* block
     k.source.by_row = False
-    g.across, g.down = (k.target.W + 3) // 4, (k.target.H + 3) // 4
-    g.tiles = k.images*g.across*g.down
-    g.pitch = padded(k.C)
-    g.parts = 1
-    g.block = max(2*MR, min(MOST_TILES, LARGEST // (36*g.pitch*<Py_ssize_t>sizeof(real))))
-    blocks = (g.tiles + g.block - 1) // g.block
-    if threads > 1:
-        if blocks < 2*threads and panels_of(k.target.K) >= 2*threads:
-            g.parts = min(panels_of(k.target.K), (2*threads + blocks - 1) // blocks)
-        else:
-            blocks = (blocks + threads - 1) // threads*threads
-    g.block = (g.tiles + blocks - 1) // blocks
+    set_tiling(&g, k.images, k.target.H, k.target.W, k.C, k.target.K, threads)
+    g.filters = filters
     tasks = (g.tiles + g.block - 1) // g.block*g.parts
     threads = <int>min(threads, tasks)
     size = lines(forward_bytes(&g), 1)
@@ -210,13 +261,42 @@ def forward(
     const real[:, :, :, ::1] x not None, const real[:, :, :, ::1] w not None, const real[::1] b,
     real[:, :, :, ::1] y not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
+    const real[::1] filters=None,
 ):
-    """As conv.forward, for w (3, 3, C, K), stride 1, dilation 1, one group."""
+    """As conv.forward, for w (3, 3, C, K), stride 1, dilation 1, one group; `filters` is what `prepare` made of w."""
     cdef Work k
     set_forward(&k, x, w, b, y, 1, relu)
     k.source.h = forward_axis(x.shape[1], y.shape[1], 3, 1, pad_h, 1)
     k.source.w = forward_axis(x.shape[2], y.shape[2], 3, 1, pad_w, 1)
-    run(&k, threads)
+    run(&k, NULL if filters is None else &filters[0], threads)
+
+
+def prepared_size(Py_ssize_t C, Py_ssize_t K):
+    """Numbers that the transformed filters of w (3, 3, C, K) take; 0 if they had better be transformed at each call."""
+    cdef Py_ssize_t numbers = panels_of(K)*((C + CHUNK - 1) // CHUNK)*36*apart(CHUNK*NR)
+    return numbers if numbers*<Py_ssize_t>sizeof(real) <= KEPT else 0
+
+
+def prepare(const real[:, :, :, ::1] w not None, real[::1] filters not None):
+    """Transform the filters of `forward` once for many calls: [panel][chunk][36][c][columns of the panel]."""
+    cdef Work k
+    cdef Py_ssize_t C = w.shape[2], K = w.shape[3], panels = panels_of(K), panel, vector, columns, c
+    cdef real* u = &filters[0]
+    k.weights.w, k.weights.tap, k.weights.row, k.weights.column = &w[0, 0, 0, 0], C*K, K, 1
+    k.source.h.tap = k.source.w.tap = 0
+    k.source.h.tap_step = k.source.w.tap_step = 1
+    with nogil:
+        for panel in range(panels):
+            vector = panel_start(K, panels, panel)
+            columns = panel_start(K, panels, panel + 1) - vector
+            c = 0
+            while c < C:
+                filter_chunk(
+                    &k, c, min(CHUNK, C - c), vector*VL, min(columns*VL, K - vector*VL), <int>columns, u,
+                    apart(CHUNK*NR),
+                )
+                u += 36*apart(CHUNK*NR)
+                c += CHUNK
 
 
 def input_grad(
@@ -229,7 +309,7 @@ def input_grad(
     set_gradient(&k, dy, w, b, dx, 1, relu)
     k.source.h = gradient_axis(dy.shape[1], dx.shape[1], 3, 1, pad_h, 1, 0)
     k.source.w = gradient_axis(dy.shape[2], dx.shape[2], 3, 1, pad_w, 1, 0)
-    run(&k, threads)
+    run(&k, NULL, threads)
 
 
 def weight_grad(
@@ -249,17 +329,9 @@ def weight_grad(
         k.db = &db[0]
     k.N, k.H, k.W, k.C = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
     k.OH, k.OW, k.K = dy.shape[1], dy.shape[2], dy.shape[3]
-    k.pad_h, k.pad_w, k.across, k.down = pad_h, pad_w, (k.OW + 3) // 4, (k.OH + 3) // 4
-    k.tiles = k.N*k.across*k.down
-    k.ranges = (k.C + RANGE - 1) // RANGE
-    k.pitch = padded((k.C + k.ranges - 1) // k.ranges)
-    k.groups = (panels_of(k.K) + together() - 1) // together()
-    tasks = k.ranges*k.groups
-    # Too few ranges and panels for many threads: cut the tiles as well, in numbers that the shapes alone decide.
-    k.splits = 1
-    if tasks < MOST_SPLITS:
-        k.splits = max(1, min(MOST_SPLITS // tasks, k.tiles // (2*GRADIENT_TILES)))
-    tasks = tasks*k.splits
+    k.pad_h, k.pad_w = pad_h, pad_w
+    set_gradient_tasks(&k)
+    tasks = k.ranges*k.groups*k.splits
     threads = <int>min(threads, tasks)
     numbers = 9*k.C*k.K
     size = lines(gradient_bytes(&k), 1)
@@ -285,3 +357,23 @@ def weight_grad(
                     total = total + k.partial_db[split*k.K + i]
                 k.db[i] = total
     free(block)
+
+
+def blocking(
+    Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, bint of_weights, int threads
+):
+    """How a call is cut up, for outputs (N, H, W, K) of sums over C channels; for dw those of dy, and x has C."""
+    cdef Tiling g
+    cdef Gradient k
+    if of_weights:
+        k.N, k.OH, k.OW, k.C, k.K = N, H, W, C, K
+        set_gradient_tasks(&k)
+        return {
+            "tiles": k.tiles, "block": min(k.tiles, GRADIENT_TILES), "tasks": k.ranges*k.groups*k.splits,
+            "scratch": gradient_bytes(&k),
+        }
+    set_tiling(&g, N, H, W, C, K, threads)
+    return {
+        "tiles": g.tiles, "block": g.block, "tasks": (g.tiles + g.block - 1) // g.block*g.parts,
+        "scratch": forward_bytes(&g),
+    }

@@ -20,24 +20,22 @@ cdef inline void source_tile(
     real* out, Py_ssize_t step, Py_ssize_t pitch,
 ) noexcept nogil:
     """out[e*step + c] = B d B^T of the 6 x 6 pixels from (h, v) on, channels c0 .. c1 - 1; zeros beyond the image."""
-    cdef vec d[36]
+    cdef vec d[6]
     cdef vec t[36]
-    cdef const real* x_h
+    cdef const real* x_v
     cdef Py_ssize_t c = c0, i, j, lanes
     cdef bint inside = 0 <= h and h + 6 <= H and 0 <= v and v + 6 <= W
     while c < c0 + pitch:
         lanes = max(0, c1 - c)
-        for i in range(6):
-            x_h = x_n + ((h + i)*W + v)*C + c
-            for j in range(6):
-                if inside or (0 <= h + i < H and 0 <= v + j < W):
-                    d[i*6 + j] = load_upto(x_h + j*C, lanes)
-                else:
-                    d[i*6 + j] = VZERO
         for j in range(6):
-            transform_source(d + j, t + j, 6)
+            x_v = x_n + (h*W + v + j)*C + c
+            for i in range(6):
+                d[i] = VZERO
+                if inside or (0 <= h + i < H and 0 <= v + j < W):
+                    d[i] = load_upto(x_v + i*W*C, lanes)
+            transform_source(d, t + j, 6)
         for i in range(6):
-            transform_source(t + i*6, d + i*6, 1)
-        for i in range(36):
-            VSTORE(out + i*step + c - c0, d[i])
+            transform_source(t + i*6, d, 1)
+            for j in range(6):
+                VSTORE(out + (i*6 + j)*step + c - c0, d[j])
         c += VL

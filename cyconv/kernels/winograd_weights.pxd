@@ -10,15 +10,16 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
-from cyconv.kernels.simd cimport NR, NV, VL, VLOAD, VSTORE, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.simd cimport NR, NV, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter4, transform_output3
-from cyconv.kernels.winograd_tiles cimport apart, source_tile
+from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
 
 cdef enum:
     RANGE = 64          # channels of x that a task of the weight gradient takes
     GRADIENT_TILES = 64
     MOST_SPLITS = 8
+    AHEAD = 4           # channels
 
 cdef struct Gradient:
     const real* x
@@ -50,29 +51,27 @@ cdef inline void gradient_tile(
     vec* sums,
 ) noexcept nogil:
     """out[e*step + j] = G dy G^T of the 4 x 4 outputs of a tile, zeros beyond the image; sums[j] += these outputs."""
-    cdef vec g[16]
+    cdef vec g[4]
     cdef vec t[24]
-    cdef vec u[36]
+    cdef vec u[6]
     cdef vec total
     cdef Py_ssize_t n = index // (k.across*k.down), h = index // k.across % k.down*4, v = index % k.across*4, i, j
     cdef const real* dy_h = k.dy + ((n*k.OH + h)*k.OW + v)*k.K + column
     cdef int q
     for q in range(nv):
         total = VZERO
-        for i in range(4):
-            for j in range(4):
-                if h + i < k.OH and v + j < k.OW:
-                    g[i*4 + j] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
-                    total = total + g[i*4 + j]
-                else:
-                    g[i*4 + j] = VZERO
-        sums[q] = sums[q] + total
         for j in range(4):
-            transform_filter4(g + j, t + j, 4)
+            for i in range(4):
+                g[i] = VZERO
+                if h + i < k.OH and v + j < k.OW:
+                    g[i] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
+                total = total + g[i]
+            transform_filter4(g, t + j, 4)
+        sums[q] = sums[q] + total
         for i in range(6):
-            transform_filter4(t + i*4, u + i*6, 1)
-        for i in range(36):
-            VSTORE(out + i*step + q*VL, u[i])
+            transform_filter4(t + i*4, u, 1)
+            for j in range(6):
+                VSTORE(out + (i*6 + j)*step + q*VL, u[j])
 
 
 cdef inline void filter_gradient(
@@ -80,24 +79,40 @@ cdef inline void filter_gradient(
     real* dw,
 ) noexcept nogil:
     """The nine weights of channel c from their 36 products, `columns` outputs from `column` on."""
-    cdef vec d[36]
+    cdef vec d[6]
     cdef vec t[18]
-    cdef vec y[9]
+    cdef vec y[3]
+    cdef real* dw_c = dw + c*k.K + column
     cdef int i, j, q
     for q in range(nv):
-        for i in range(36):
-            d[i] = VLOAD(m + i*step + q*VL)
+        for i in range(9):      # its lines come while the sums of this channel are transformed
+            WILL_WRITE(dw_c + (i*k.C + AHEAD)*k.K + q*VL)
         for j in range(6):
-            transform_output3(d + j, t + j, 6)
+            for i in range(6):
+                d[i] = VLOAD(m + (i*6 + j)*step + q*VL)
+            transform_output3(d, t + j, 6)
         for i in range(3):
-            transform_output3(t + i*6, y + i*3, 1)
-        for i in range(9):
-            store_upto(dw + (i*k.C + c)*k.K + column + q*VL, y[i], columns - q*VL)
+            transform_output3(t + i*6, y, 1)
+            for j in range(3):
+                store_upto(dw_c + (i*3 + j)*k.C*k.K + q*VL, y[j], columns - q*VL)
 
 
 cdef inline Py_ssize_t together() noexcept nogil:
     """Panels of a task: RANGE columns, so that source and outputs are transformed equally often."""
     return max(1, RANGE // NR)
+
+
+cdef inline void set_gradient_tasks(Gradient* k) noexcept nogil:
+    """Ranges of C x groups of panels of K; if these are too few for many threads, the tiles are split as well, in
+    numbers that the shapes alone decide."""
+    k.across, k.down = (k.OW + 3) // 4, (k.OH + 3) // 4
+    k.tiles = k.N*k.across*k.down
+    k.ranges = (k.C + RANGE - 1) // RANGE
+    k.pitch = padded((k.C + k.ranges - 1) // k.ranges)
+    k.groups = (panels_of(k.K) + together() - 1) // together()
+    k.splits = 1
+    if k.ranges*k.groups < MOST_SPLITS:
+        k.splits = max(1, min(MOST_SPLITS // (k.ranges*k.groups), k.tiles // (2*GRADIENT_TILES)))
 
 
 cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
