@@ -14,6 +14,7 @@ from cyconv.algorithm import get_algorithm, set_algorithm
 from cyconv.config import show_config
 from cyconv.conv import conv2d, conv2d_backward, conv2d_input_grad, conv2d_weight_grad
 from cyconv.conv_1d import conv1d, conv1d_backward, conv1d_input_grad, conv1d_weight_grad
+from cyconv.explanation import explain
 from cyconv.lp_pool import lp_pool2d, lp_pool2d_backward
 from cyconv.notebook import (
     conv_backward,
@@ -27,12 +28,14 @@ from cyconv.notebook import (
 )
 from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from cyconv.pool_1d import avg_pool1d, avg_pool1d_backward, max_pool1d, max_pool1d_backward
+from cyconv.prepared import PreparedConv2d
 from cyconv.threads import get_num_threads, num_threads, set_num_threads
 from cyconv.transpose import conv_transpose2d, conv_transpose2d_backward
 from cyconv.unpool import max_unpool2d
 from cyconv.version import __version__
 
 __all__ = [
+    "PreparedConv2d",
     "__version__",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
@@ -57,6 +60,7 @@ __all__ = [
     "conv_transpose2d_backward",
     "create_mask_from_window",
     "distribute_value",
+    "explain",
     "get_algorithm",
     "get_num_threads",
     "global_avg_pool2d",

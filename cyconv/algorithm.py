@@ -1,26 +1,30 @@
 """Which kernel computes a convolution: what was asked for, what applies, and what is likely to be faster.
 
 The cost model counts multiply-adds.  Winograd's F(4x4, 3x3) takes 36 a tile of 16 outputs instead of 144, and pays for
-it with transforms: of every tile, in proportion to the channels, and of the filters, once for each block of tiles.  Its
-constants were estimated from instruction counts and tried on AVX-512 in float32 only: in 9 of 96 cases the choice was
-more than 5 % slower than the other.
+it with transforms: of every tile, in proportion to the channels, and of the filters, once for each block of tiles or
+once for their gradient.  Its constants were fitted to the ratio of the two algorithms' times over the 3 by 3 layers of
+ResNet-50, VGG-16 and the CIFAR networks on AVX-512, one thread.
 """
 
 import os
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from cyconv.geometry import Conv
 
 ALGORITHMS = ("auto", "direct", "winograd")
-WORTH = 1 << 23
-"""Below this many multiply-adds, some 100 microseconds, everything is direct: and exact on small integers."""
+NEEDS = "3 by 3 filters, stride 1, dilation 1 and groups 1"
+WORTH = 1 << 20
+"""Below this many multiply-adds, some ten microseconds, everything is direct: and exact on small integers."""
 
 TILE = 36
 BLOCK = 120  # tiles whose filters are transformed together (kernels/winograd.pyx)
-PRODUCT = 1.15  # what a multiply-add of Winograd's products costs more than one of direct convolution
-TILE_TRANSFORM = 8.0  # multiply-adds that transforming one number of a tile costs
-FILTER_TRANSFORM = 5.5  # the same for a filter
-MARGIN = 0.9  # Winograd must promise at least a tenth: it rounds more
+PRODUCT = 1.45  # what a multiply-add of Winograd's products costs more than one of direct convolution
+TILE_TRANSFORM = 8.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
+GRADIENT_TRANSFORM = 3.0  # the same in the weight gradient, for each RANGE of channels of the other operand
+FILTER_TRANSFORM = 3.5  # the same for a filter, in every block of tiles
+FILTER_BACK = 8.5  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
+MARGIN = 0.95  # Winograd must promise a twentieth: it rounds more
 
 
 def _named(value: Any, name: str) -> str:
@@ -72,33 +76,67 @@ def check_algorithm(algorithm: Any) -> None:
     _named(algorithm, "`algorithm`")
 
 
+class Choice(NamedTuple):
+    """The kernel module that computes a product, and why."""
+
+    kernel: str
+    reason: str
+
+
 def kernel_for(g: Conv, algorithm: str, *, of_weights: bool = False) -> str:
     """The kernel module that computes a product of g: forward, input gradient or, `of_weights`, weight gradient."""
-    if algorithm == "auto":
-        if _auto == "auto":
-            return "winograd" if g.work >= WORTH and _applies(g) and _pays(g, of_weights) else g.kernel
-        algorithm = _auto if _auto == "direct" or _applies(g) else "direct"
-    if algorithm == "direct":
+    if algorithm == "direct" or (g.work < WORTH and algorithm == _auto == "auto"):  # without a look-up, for small calls
         return g.kernel
-    if not _applies(g):
-        raise ValueError(
-            f"`algorithm` 'winograd' needs 3 by 3 filters, stride 1, dilation 1 and groups 1; got filters {g.w[:2]}, "
-            f"stride {g.parameters[:2]}, dilation {g.parameters[4:6]}, groups {g.parameters[6]}"
-        )
-    return "winograd"
+    return _choice(g, algorithm, _auto, of_weights).kernel
 
 
-def _applies(g: Conv) -> bool:
+def choose(g: Conv, algorithm: str, *, of_weights: bool = False) -> Choice:
+    """`kernel_for` with the reason."""
+    return _choice(g, algorithm, _auto, of_weights)
+
+
+@lru_cache(maxsize=1024)
+def _choice(g: Conv, algorithm: str, auto: str, of_weights: bool) -> Choice:
+    setting = "" if algorithm != "auto" else f' and "auto" is set to "{auto}"' if auto != "auto" else ""
+    given = f'`algorithm` is "{algorithm}"{setting}'
+    named = auto if algorithm == "auto" else algorithm
+    if named == "direct":
+        return Choice(g.kernel, given)
+    obstacle = _obstacle(g)
+    if obstacle:
+        if algorithm == "winograd":
+            raise ValueError(f"`algorithm` 'winograd' needs {NEEDS}; got {obstacle}")
+        return Choice(g.kernel, f"Winograd needs {NEEDS}; here: {obstacle}")
+    if named == "winograd":
+        return Choice("winograd", given)
+    if g.work < WORTH:
+        return Choice(g.kernel, f"{g.work:,} multiply-adds; Winograd is considered from {WORTH:,}")
+    cost = winograd_cost(g, of_weights)
+    reason = f"Winograd is estimated to cost {cost / g.work:.2f} of direct; it is taken below {MARGIN}"
+    return Choice("winograd" if cost < MARGIN * g.work else g.kernel, reason)
+
+
+def winograd_applies(g: Conv) -> bool:
+    """Whether Winograd's algorithm can compute g."""
+    return not _obstacle(g)
+
+
+def _obstacle(g: Conv) -> str:
+    """What of g Winograd's algorithm cannot do, in words; empty if it can do all."""
     stride_h, stride_w, _, _, dilation_h, dilation_w, groups = g.parameters
-    return g.w[:2] == (3, 3) and stride_h == stride_w == dilation_h == dilation_w == groups == 1
+    if g.w[:2] == (3, 3) and stride_h == stride_w == dilation_h == dilation_w == groups == 1:
+        return ""
+    return f"filters {g.w[:2]}, stride {stride_h, stride_w}, dilation {dilation_h, dilation_w}, groups {groups}"
 
 
-def _pays(g: Conv, of_weights: bool) -> bool:
+def winograd_cost(g: Conv, of_weights: bool) -> float:
+    """What F(4x4, 3x3) costs, in multiply-adds of direct convolution."""
     (N, OH, OW, K), C = g.y, g.x[3]
     tiles = N * -(-OH // 4) * -(-OW // 4)
-    products = -(-tiles // 6) * 6 * C * K * PRODUCT
     if of_weights:
-        transforms = tiles * (C * -(-K // 64) + K * -(-C // 64)) * TILE_TRANSFORM
+        products = tiles * C * K * PRODUCT
+        transforms = tiles * (C * -(-K // 64) + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
     else:
+        products = -(-tiles // 6) * 6 * C * K * PRODUCT
         transforms = tiles * (C + K) * TILE_TRANSFORM + -(-tiles // BLOCK) * C * K * FILTER_TRANSFORM
-    return TILE * (products + transforms) < MARGIN * g.work
+    return TILE * (products + transforms)

@@ -1,6 +1,6 @@
 """Arrays as the kernels need them: real, native, aligned, C order.  The one place that rejects arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -31,9 +31,9 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _common_dtype(arrays: Sequence[NDArray[Any]]) -> np.dtype[Any]:
+def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """float32 where NumPy's promotion says float16 or float32, float64 for everything else."""
-    common = np.result_type(*(array.dtype for array in arrays))
+    common = np.result_type(*dtypes)
     return FLOAT32 if common.kind == "f" and common.itemsize <= 4 else FLOAT64
 
 
@@ -49,7 +49,7 @@ def real_arrays(names: Sequence[str], values: Sequence[Any]) -> Sequence[Real]:
         else:
             return values
     arrays = [as_array(value, name) for name, value in zip(names, values, strict=True)]
-    dtype = _common_dtype(arrays)
+    dtype = common_dtype(array.dtype for array in arrays)
     return [np.require(array, dtype, ["C", "A"]) for array in arrays]
 
 

@@ -29,6 +29,7 @@ def indices(x):
 CALLS = {
     "conv2d": (("x", "w", "b"), lambda N, x, w, b: cyconv.conv2d(x, w, b)),
     "conv2d, relu": (("x", "w", "b"), lambda N, x, w, b: cyconv.conv2d(x, w, b, activation="relu")),
+    "PreparedConv2d": (("x", "w", "b"), lambda N, x, w, b: cyconv.PreparedConv2d(w, b)(x)),
     "conv2d_input_grad": (("dy", "w"), lambda N, dy, w: cyconv.conv2d_input_grad(dy, w, shape("x", N))),
     "conv2d_weight_grad": (("dy", "x"), lambda N, dy, x: cyconv.conv2d_weight_grad(dy, x, (3, 2))),
     "conv2d_backward": (("dy", "x", "w"), lambda N, dy, x, w: cyconv.conv2d_backward(dy, x, w)),

@@ -1,4 +1,4 @@
-"""Winograd F(4x4, 3x3), forward and both gradients: near the oracle, refused elsewhere, the same bits in any split."""
+"""Winograd F(4x4, 3x3), forward and both gradients: near the oracle, and the same bits in any split."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from answers import conv_data
 from cases import Conv, Transposed
 from compare import assert_adjoint, assert_exact, assert_same_bits
-from process import run
+from layers import normal, results
 
 import cyconv
 
@@ -155,17 +155,6 @@ def test_an_empty_batch(dtype):
 SHAPES = (((3, 19, 23, 11), 37), ((2, 45, 66, 3), 5), ((1, 6, 7, 130), 400), ((2, 9, 10, 300), 20))
 
 
-def results(x, w, **options):
-    """y, dx, dw, db, and the transposed convolution of y."""
-    y = cyconv.conv2d(x, w, padding=1, **options)
-    back = cyconv.conv_transpose2d(y, w, padding=1, **options)
-    return [y, *cyconv.conv2d_backward(y, x, w, padding=1, **options), back]
-
-
-def normal(rng, dtype, x, K):
-    return rng.standard_normal(x).astype(dtype), rng.standard_normal((3, 3, x[3], K)).astype(dtype)
-
-
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_number_of_threads_does_not_change_a_bit(shape, dtype, team, rng):
@@ -283,161 +272,3 @@ def test_in_the_weight_gradient_it_stays_in_its_channels(C, K, bad, dtype, rng):
             assert sees.any()
             assert not np.isfinite(dw[sees]).any()
             assert_same_bits(dw[others], clean[others])
-
-
-# Where it does not apply.
-
-ELSEWHERE = {
-    "1 by 1": ((1, 1), {}),
-    "5 by 5": ((5, 5), {}),
-    "3 by 2": ((3, 2), {}),
-    "stride 2": ((3, 3), {"stride": 2}),
-    "stride (1, 2)": ((3, 3), {"stride": (1, 2)}),
-    "dilation 2": ((3, 3), {"dilation": 2}),
-    "dilation (2, 1)": ((3, 3), {"dilation": (2, 1)}),
-    "groups 2": ((3, 3), {"groups": 2}),
-    "depthwise": ((3, 3), {"groups": 4}),
-}
-
-
-def elsewhere(name, rng, N=2):
-    kernel_size, geometry = ELSEWHERE[name]
-    x = rng.standard_normal((N, 9, 9, 4))
-    return x, rng.standard_normal((*kernel_size, 4 // geometry.get("groups", 1), 4)), geometry
-
-
-@pytest.mark.parametrize("N", [2, 0])
-@pytest.mark.parametrize("name", ELSEWHERE)
-def test_it_is_refused_where_it_does_not_apply(name, N, rng):
-    x, w, geometry = elsewhere(name, rng, N)
-    dy, painted = cyconv.conv2d(x, w, **geometry), cyconv.conv_transpose2d(x, w, **geometry)
-    for function, arguments in (
-        (cyconv.conv2d, (x, w)),
-        (cyconv.conv2d_input_grad, (dy, w, x.shape)),
-        (cyconv.conv2d_weight_grad, (dy, x, w.shape[:2])),
-        (cyconv.conv2d_backward, (dy, x, w)),
-        (cyconv.conv_transpose2d, (x, w)),
-        (cyconv.conv_transpose2d_backward, (painted, x, w)),
-    ):
-        function(*arguments, **geometry, algorithm="direct")
-        with pytest.raises(ValueError, match=r"`algorithm`.*winograd"):
-            function(*arguments, **geometry, algorithm="winograd")
-
-
-def test_it_is_refused_for_sequences():
-    x, w, dy = np.ones((2, 9, 4)), np.ones((3, 4, 5)), np.ones((2, 7, 5))
-    for function, arguments in (
-        (cyconv.conv1d, (x, w)),
-        (cyconv.conv1d_input_grad, (dy, w, x.shape)),
-        (cyconv.conv1d_weight_grad, (dy, x, 3)),
-        (cyconv.conv1d_backward, (dy, x, w)),
-    ):
-        function(*arguments, algorithm="direct")
-        with pytest.raises(ValueError, match=r"`algorithm`.*winograd"):
-            function(*arguments, algorithm="winograd")
-
-
-# What "auto" stands for.
-
-LARGE_WORK, SMALL_WORK = ((2, 32, 32, 64), 64), ((2, 6, 7, 5), 6)
-
-
-@pytest.fixture
-def setting():
-    """set_algorithm, from "auto", and as it was before when the test is over."""
-    before = cyconv.get_algorithm()
-    cyconv.set_algorithm("auto")
-    yield cyconv.set_algorithm
-    cyconv.set_algorithm(before)
-
-
-def bits(x, w, algorithm):
-    """Of the results that depend on the algorithm; db need not."""
-    y, dx, dw, _, back = results(x, w, algorithm=algorithm)
-    return [a.tobytes() for a in (y, dx, dw, back)]
-
-
-@pytest.fixture
-def kinds(dtype, rng):
-    """For large and for small work: which algorithm each result under "auto" has the bits of."""
-    arrays = [normal(rng, dtype, *work) for work in (LARGE_WORK, SMALL_WORK)]
-    by_hand = [(bits(*a, "direct"), bits(*a, "winograd")) for a in arrays]
-    assert all(one != other for pair in by_hand for one, other in zip(*pair, strict=True))
-
-    def now():
-        for a, (direct, winograd) in zip(arrays, by_hand, strict=True):
-            assert (bits(*a, "direct"), bits(*a, "winograd")) == (direct, winograd), "a name always means itself"
-            found = bits(*a, "auto")
-            yield "direct" if found == direct else "winograd" if found == winograd else "mixed"
-
-    return lambda: tuple(now())
-
-
-def test_auto_takes_winograd_for_large_work(setting, kinds):
-    assert cyconv.get_algorithm() == "auto"
-    assert kinds() == ("winograd", "direct")
-
-
-@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
-def test_the_setting_decides_what_auto_means(algorithm, setting, kinds):
-    setting(algorithm)
-    assert cyconv.get_algorithm() == algorithm
-    assert kinds() == (algorithm, algorithm)
-    setting("auto")
-    assert kinds() == ("winograd", "direct")
-
-
-@pytest.mark.parametrize("name", ELSEWHERE)
-def test_under_auto_what_winograd_cannot_do_is_direct(name, setting, rng):
-    x, w, geometry = elsewhere(name, rng)
-    y = cyconv.conv2d(x, w, **geometry, algorithm="direct")
-    gradients = cyconv.conv2d_backward(y, x, w, **geometry, algorithm="direct")
-    setting("winograd")
-    assert_same_bits(cyconv.conv2d(x, w, **geometry), y)
-    for got, wanted in zip(cyconv.conv2d_backward(y, x, w, **geometry), gradients, strict=True):
-        assert_same_bits(got, wanted)
-
-
-@EVERYWHERE
-@pytest.mark.parametrize("case", [*CASES[::8], LARGE[0]], ids=str)
-def test_small_work_is_exact_under_auto(case, dtype, setting):
-    data = conv_data(case, "integers")
-    x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
-    assert_exact(cyconv.conv2d(x, w, b, padding=case.padding), data.y)
-    gradients = cyconv.conv2d_backward(dy, x, w, padding=case.padding)
-    for got, expected in zip(gradients, (data.dx, data.dw, data.db), strict=True):
-        assert_exact(got, expected)
-
-
-@pytest.mark.parametrize("name", ["fast", "Direct", "", None, 1, ["direct"]], ids=repr)
-def test_a_setting_that_is_no_algorithm(name, setting):
-    setting("direct")
-    with pytest.raises(ValueError, match=r"`algorithm`.*'auto', 'direct', 'winograd'"):
-        setting(name)
-    assert cyconv.get_algorithm() == "direct"
-
-
-@pytest.mark.parametrize(
-    ("environment", "printed"),
-    [
-        ({}, "auto False True"),
-        ({"CYCONV_ALGORITHM": ""}, "auto False True"),
-        ({"CYCONV_ALGORITHM": "auto"}, "auto False True"),
-        ({"CYCONV_ALGORITHM": "direct"}, "direct True True"),
-        ({"CYCONV_ALGORITHM": "winograd"}, "winograd False False"),
-    ],
-    ids=str,
-)
-def test_the_environment_decides_what_auto_means(environment, printed):
-    script = f"""
-        import numpy as np
-        import cyconv
-
-        def is_direct(shape, K):
-            rng = np.random.default_rng(1)
-            x, w = rng.standard_normal(shape), rng.standard_normal((3, 3, shape[3], K))
-            return (cyconv.conv2d(x, w) == cyconv.conv2d(x, w, algorithm="direct")).all()
-
-        print(cyconv.get_algorithm(), is_direct(*{LARGE_WORK}), is_direct(*{SMALL_WORK}))
-    """
-    assert run(script, **environment) == printed
