@@ -1,7 +1,8 @@
 """Build the compiled kernels: one source per algorithm, one extension module per (source, dtype, ISA).
 
 Everything else about the package is in pyproject.toml.  CYCONV_OPENMP=0 builds without OpenMP, CYCONV_DEBUG=1 with
-bounds checks, symbols and the address and undefined behaviour sanitizers (CONTRIBUTING.md).
+bounds checks, symbols and the address and undefined behaviour sanitizers, CYCONV_TSAN=1 with the thread sanitizer and
+for the plainest instruction set only (CONTRIBUTING.md).
 """
 
 import os
@@ -27,6 +28,7 @@ else:
     ISAS = {"native": []}
 
 DEBUG = os.environ.get("CYCONV_DEBUG") == "1"
+TSAN = os.environ.get("CYCONV_TSAN") == "1"
 # What typed memoryviews need is compiled once, without ISA flags: otherwise it is 75 KB of each compressed module.
 # Cython also enters it into sys.modules under this bare name.
 SHARED = "_cyconv_utility"
@@ -52,8 +54,10 @@ UNIX_FLAGS = [
     # But loops of constant length must vanish, or the sums of a depthwise tile stay in memory (0.9 of the speed).
     "--param=max-completely-peeled-insns=2000",
 ]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-UNIX_FLAGS += ["-O1", "-g", *SANITIZE] if DEBUG else ["-g0"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if DEBUG else []
+if TSAN:
+    SANITIZE, ISAS = ["-fsanitize=thread"], dict(list(ISAS.items())[:1])
+UNIX_FLAGS += ["-O1", "-g", *SANITIZE] if SANITIZE else ["-g0"]
 STRIP = ["-s"] if platform.system() == "Linux" else []
 # The tile must be inlined where its sizes are constants.
 INLINE = ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
@@ -92,7 +96,7 @@ class BuildKernels(build_ext):
             openmp = []
         for extension in self.extensions:
             extension.extra_compile_args = [*(UNIX_FLAGS if unix else ["/O2"]), *extension.isa_flags, *openmp]
-            extension.extra_link_args = [*openmp, *(SANITIZE if DEBUG else STRIP)] if unix else openmp
+            extension.extra_link_args = [*openmp, *(SANITIZE or STRIP)] if unix else openmp
             if unix:
                 extension.define_macros = [*extension.define_macros, INLINE]
         super().build_extensions()
@@ -109,7 +113,7 @@ class BuildKernels(build_ext):
 
 
 setup(
-    ext_modules=[kernel("cpu"), kernel(SHARED)]
+    ext_modules=[kernel("cpu"), kernel("tasks"), kernel(SHARED)]
     + [kernel(source, dtype, isa) for source in KERNELS for dtype in REAL_BITS for isa in ISAS],
     cmdclass={"build_ext": BuildKernels},
 )

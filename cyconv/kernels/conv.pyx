@@ -1,13 +1,13 @@
 """Direct convolution: forward and input gradient (correlate.pxd), weight gradient (outer.pxd)."""
 
-from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 
-from cyconv.kernels.correlate cimport Work, pixel_block, run_task, set_forward, set_gradient, work_bytes
-from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_row, pack_rows, product_width
-from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, plan_outer, run_outer
+from cyconv.kernels.correlate cimport Work, correlate_task, pixel_block, set_forward, set_gradient, work_bytes
+from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_task, pack_rows, product_width
+from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, outer_task, plan_outer
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
+from cyconv.kernels.tasks cimport run_tasks
 from cyconv.kernels.tile cimport panels_of
 from cyconv.kernels.windows cimport forward_axis, gradient_axis, plan_segments
 
@@ -35,8 +35,7 @@ cdef void share_out(Work* k, int threads) noexcept nogil:
 cdef int run(Work* k, int threads) except -1:
     """All tasks of one set of windows."""
     cdef size_t size
-    cdef Py_ssize_t index, tasks
-    cdef char* scratch
+    cdef Py_ssize_t tasks
     cdef void* block
     share_out(k, threads)
     if k.pixels == 0:
@@ -45,35 +44,22 @@ cdef int run(Work* k, int threads) except -1:
     tasks = (k.pixels + k.block - 1) // k.block*k.parts
     threads = <int>min(threads, tasks)
     block = allocate(size*threads)
-    scratch = align(block)
-    if threads == 1:
-        with nogil:
-            for index in range(tasks):
-                run_task(k, index, scratch)
-    else:
-        for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            run_task(k, index, scratch + threadid()*size)
-    free(block)
-    return 0
+    try:
+        return run_tasks(correlate_task, k, tasks, threads, align(block), size)
+    finally:
+        free(block)
 
 
 cdef int run_narrow(Narrow* k, const real* w, int threads) except -1:
-    cdef Py_ssize_t row
     cdef size_t shared = lines(k.R*k.K*product_width(k), sizeof(real)), size = lines(narrow_bytes(k), 1)
     cdef void* block = allocate(shared + size*threads)
-    cdef char* scratch = align(block) + shared
     k.packed = <real*>align(block)
-    with nogil:
-        pack_rows(k, w)
-    if threads == 1:
+    try:
         with nogil:
-            for row in range(k.N*k.H):
-                narrow_row(k, row, scratch)
-    else:
-        for row in prange(k.N*k.H, nogil=True, num_threads=threads, schedule="dynamic", chunksize=8):
-            narrow_row(k, row, scratch + threadid()*size)
-    free(block)
-    return 0
+            pack_rows(k, w)
+        return run_tasks(narrow_task, k, k.N*k.H, threads, align(block) + shared, size)
+    finally:
+        free(block)
 
 
 def forward(
@@ -139,9 +125,8 @@ def weight_grad(
     dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, C // groups, K), db (K,) float64 or None; nothing is empty.
     """
     cdef Outer k
-    cdef Py_ssize_t index, tasks
+    cdef Py_ssize_t tasks
     cdef size_t size, biases, shared
-    cdef char* scratch
     cdef void* block
     k.source.x, k.source.C = &x[0, 0, 0, 0], x.shape[3]
     k.source.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
@@ -159,17 +144,12 @@ def weight_grad(
     block = allocate(shared + size*threads)
     k.partial_db = <double*>align(block)
     k.partial = <real*>(align(block) + biases)
-    scratch = align(block) + shared
-    if threads == 1:
+    try:
+        run_tasks(outer_task, &k, tasks, threads, align(block) + shared, size)
         with nogil:
-            for index in range(tasks):
-                run_outer(&k, index, scratch)
-    else:
-        for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            run_outer(&k, index, scratch + threadid()*size)
-    with nogil:
-        add_splits(&k)
-    free(block)
+            add_splits(&k)
+    finally:
+        free(block)
 
 
 cdef double chains(Py_ssize_t rounds) noexcept nogil:

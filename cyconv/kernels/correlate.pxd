@@ -19,6 +19,7 @@ from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real, transpose, vec
+from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
@@ -154,8 +155,9 @@ cdef inline void pack(
             panel += length*width
 
 
-cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexcept nogil:
+cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Task `index`: block index // parts of the pixels, range index % parts of the panels of all groups."""
+    cdef const Work* k = <const Work*>problem
     cdef const Source* s = &k.source
     cdef const Target* y = &k.target
     cdef Py_ssize_t first = index // k.parts*k.block, pixels = min(k.block, k.pixels - first)
@@ -211,6 +213,8 @@ cdef inline void run_task(const Work* k, Py_ssize_t index, char* scratch) noexce
             c = 0
             while c < k.C or (s.by_row and c == 0):
                 length = s.length if s.by_row else min(step, k.C - c)
+                if stopped(call, pixels*columns*length*min(chunk, s.segments - t)):
+                    return
                 pack(k, group, t, min(chunk, s.segments - t), c, length, column, columns, nv, packed)
                 f.first = t == 0 and c == 0
                 f.last = t + chunk >= s.segments and (s.by_row or c + length >= k.C)

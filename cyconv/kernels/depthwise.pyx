@@ -14,7 +14,6 @@ them.  Weight gradient: row, tile, vector of channels, window row.  Tasks: forwa
 ranges of bands, as many whatever the threads, added up in order: the same bits for any number of threads.
 """
 
-from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -23,6 +22,7 @@ from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise, first_of_tile, tile
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_row
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.simd cimport describe_build, real
+from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.windows cimport Axis, forward_axis, gradient_axis
 
 cdef enum:
@@ -43,7 +43,6 @@ cdef struct Problem:
     Py_ssize_t bands
     Py_ssize_t spread   # filters to a channel of the source: the multiplier of a convolution
     Py_ssize_t fold     # filters to a channel of the target: that of an input gradient
-    size_t scratch      # bytes of a thread's window or tile, if one of them is not 1
 
 
 def describe():
@@ -65,14 +64,15 @@ cdef void fold_row(
     fold_pixels(sums, min(TILE, w.count - p), C, f.fold, &f.tile, y_n, w.out_step)
 
 
-cdef void output_task(const Problem* f, Py_ssize_t task, real* scratch) noexcept nogil:
-    """A band of one image's rows."""
+cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call* call) noexcept nogil:
+    """A band of one image's rows; the scratch holds a window or a tile, if `spread` or `fold` is not 1."""
+    cdef const Problem* f = <const Problem*>problem
     cdef Depthwise k = f.tile           # copies: a store through a vector might change what a pointer leads to
     cdef Axis h, w
     cdef Py_ssize_t n = task // f.bands, first = task % f.bands*BAND, tile = 0, p, q, last, a, b
     cdef const real* x_n
     cdef real* y_n = f.y + n*f.H*k.W*(k.C // f.fold)
-    while tile < f.columns[0].count:
+    while tile < f.columns[0].count and not stopped(call, BAND*TILE*k.C*k.S):
         for a in range(min(f.phases_h, f.H)):
             for b in range(min(f.phases_w, k.W)):
                 h, w = f.rows[a], f.columns[b]
@@ -82,36 +82,29 @@ cdef void output_task(const Problem* f, Py_ssize_t task, real* scratch) noexcept
                 p = first_of_tile(&w, tile)
                 x_n = f.x + n*h.size*w.size*(k.C // f.spread)
                 if f.spread != 1:
-                    spread_window(x_n, k.C // f.spread, f.spread, &h, &w, first, last - first, p, scratch)
-                    x_n = scratch
+                    spread_window(x_n, k.C // f.spread, f.spread, &h, &w, first, last - first, p, <real*>scratch)
+                    x_n = <real*>scratch
                 for q in range(first, last):
                     if f.fold == 1:
                         tile_of_row(&k, &h, &w, x_n, y_n, q, p)
                     else:
-                        fold_row(f, &h, &w, x_n, y_n, q, p, scratch)
+                        fold_row(f, &h, &w, x_n, y_n, q, p, <real*>scratch)
         tile += TILE
 
 
-cdef void run(Problem* f, int threads) except *:
-    cdef Py_ssize_t task
-    cdef char* parts
+cdef int run(Problem* f, int threads) except -1:
+    cdef size_t size = 0
     cdef void* block
     f.bands = (f.rows[0].count + BAND - 1) // BAND
-    f.scratch = 0
     if f.spread != 1:
-        f.scratch = lines(seen(&f.rows[0], BAND)*seen(&f.columns[0], TILE)*f.tile.C, sizeof(real))
+        size = lines(seen(&f.rows[0], BAND)*seen(&f.columns[0], TILE)*f.tile.C, sizeof(real))
     elif f.fold != 1:
-        f.scratch = lines(TILE*f.tile.C, sizeof(real))
-    block = allocate(threads*f.scratch)
-    parts = align(block)
-    if threads == 1:
-        with nogil:
-            for task in range(f.N*f.bands):
-                output_task(f, task, <real*>parts)
-    else:
-        for task in prange(f.N*f.bands, nogil=True, num_threads=threads, schedule="static"):
-            output_task(f, task, <real*>(parts + threadid()*f.scratch))
-    free(block)
+        size = lines(TILE*f.tile.C, sizeof(real))
+    block = allocate(threads*size)
+    try:
+        return run_tasks(output_task, f, f.N*f.bands, threads, align(block), size)
+    finally:
+        free(block)
 
 
 def forward(
@@ -164,31 +157,42 @@ cdef void empty_into(real* near, real* total, Py_ssize_t size) noexcept nogil:
         near[i] = 0
 
 
-cdef void weight_task(
-    const Weights* problem, const real* x, const real* dy, Py_ssize_t spread, Py_ssize_t first, Py_ssize_t last,
-    real* total, real* window,
-) noexcept nogil:
-    """total = dw and db of bands first .. last - 1 of all images.  What NEAR tiles give is summed apart, behind it, so
-    that no chain of additions gets long."""
-    cdef Weights k = problem[0], local = k
-    cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND
+cdef struct WeightProblem:
+    Weights tile
+    const real* x
+    const real* dy
+    real* totals        # [split][total, near][R*S + 1][K]: dw and, behind it, db
+    Py_ssize_t spread
+    Py_ssize_t bands    # of all images
+    Py_ssize_t splits
+
+
+cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call* call) noexcept nogil:
+    """A total of dw and db: of one range of the bands.  What NEAR tiles give is summed apart, behind it, so that no
+    chain of additions gets long."""
+    cdef const WeightProblem* f = <const WeightProblem*>problem
+    cdef Weights k = f.tile, local = k
+    cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND, spread = f.spread
     cdef Py_ssize_t band, n, top, rows, q, p, tiles = 0
+    cdef real* total = f.totals + 2*split*size
     cdef real* near = total + size
     cdef const real* x_n
     memset(total, 0, 2*size*sizeof(real))
-    for band in range(first, last):
+    for band in range(split*f.bands // f.splits, (split + 1)*f.bands // f.splits):
         n, top = band // bands, band % bands*BAND
         while top < min((band % bands + 1)*BAND, k.h.count):
             rows = min(1 if spread == 1 else BAND, k.h.count - top)
             p = 0
+            if stopped(call, rows*k.w.count*size):
+                return
             while p < k.w.count:
-                x_n = x + n*k.h.size*k.w.size*(k.C // spread)
+                x_n = f.x + n*k.h.size*k.w.size*(k.C // spread)
                 if spread != 1:
                     local.h, local.w = k.h, k.w
-                    spread_window(x_n, k.C // spread, spread, &local.h, &local.w, top, rows, p, window)
-                    x_n = window
+                    spread_window(x_n, k.C // spread, spread, &local.h, &local.w, top, rows, p, <real*>window)
+                    x_n = <real*>window
                 for q in range(top, top + rows):
-                    products_of_row(&local, x_n, dy + (n*k.h.count + q)*k.w.count*k.C, q, p, near)
+                    products_of_row(&local, x_n, f.dy + (n*k.h.count + q)*k.w.count*k.C, q, p, near)
                 p += TILE
                 tiles += rows
                 if tiles >= NEAR:
@@ -204,47 +208,37 @@ def weight_grad(
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, int threads,
 ):
     """dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, 1, K), db (K,) float64 or None; nothing is empty, groups is C."""
-    cdef Weights k
-    cdef Py_ssize_t split, splits, bands, part, i, size, spread = dw.shape[3] // groups
+    cdef WeightProblem f
+    cdef Weights* k = &f.tile
+    cdef Py_ssize_t splits, part, i, size
     cdef size_t window = 0
     cdef double sum
     cdef real* flat = &dw[0, 0, 0, 0]
-    cdef real* totals   # [split][total, near][R*S + 1][K]: dw and, behind it, db
-    cdef char* windows
+    cdef real* totals
     cdef void* block
     k.C = dw.shape[3]
     k.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
     k.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
-    bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
-    splits = min(SPLITS, bands)
+    f.x, f.dy, f.spread = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], dw.shape[3] // groups
+    f.bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
+    f.splits = splits = min(SPLITS, f.bands)
     size = (k.h.taps*k.w.taps + 1)*k.C
-    if spread != 1:
+    if f.spread != 1:
         window = lines(seen(&k.h, BAND)*seen(&k.w, TILE)*k.C, sizeof(real))
     block = allocate(lines(2*splits*size, sizeof(real)) + threads*window)
-    totals = <real*>align(block)
-    windows = <char*>totals + lines(2*splits*size, sizeof(real))
-    if threads == 1:
+    f.totals = totals = <real*>align(block)
+    try:
+        run_tasks(weight_task, &f, splits, threads, <char*>totals + lines(2*splits*size, sizeof(real)), window)
         with nogil:
-            for split in range(splits):
-                weight_task(
-                    &k, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], spread, split*bands // splits, (split + 1)*bands // splits,
-                    totals + 2*split*size, <real*>windows,
-                )
-    else:
-        for split in prange(splits, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            weight_task(
-                &k, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], spread, split*bands // splits, (split + 1)*bands // splits,
-                totals + 2*split*size, <real*>(windows + threadid()*window),
-            )
-    with nogil:
-        for i in range(size - k.C):
-            flat[i] = totals[i]
-            for part in range(1, splits):
-                flat[i] += totals[2*part*size + i]
-        if db is not None:
-            for i in range(k.C):
-                sum = 0
-                for part in range(splits):
-                    sum = sum + totals[(2*part + 1)*size - k.C + i]
-                db[i] = sum
-    free(block)
+            for i in range(size - k.C):
+                flat[i] = totals[i]
+                for part in range(1, splits):
+                    flat[i] += totals[2*part*size + i]
+            if db is not None:
+                for i in range(k.C):
+                    sum = 0
+                    for part in range(splits):
+                        sum = sum + totals[(2*part + 1)*size - k.C + i]
+                    db[i] = sum
+    finally:
+        free(block)

@@ -17,6 +17,7 @@ from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport (
     MR, VGREATER, VL, VLOAD, VSELECT, VZERO, load_upto, real, store_upto, vec,
 )
+from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 
 cdef enum:
@@ -92,8 +93,9 @@ cdef inline void gather_row(const Narrow* k, const real* products, Py_ssize_t ro
         store_upto(dx_h + v*k.C, value, k.C)
 
 
-cdef inline void narrow_row(const Narrow* k, Py_ssize_t row, char* scratch) noexcept nogil:
+cdef inline void narrow_task(const void* problem, Py_ssize_t row, char* scratch, Call* call) noexcept nogil:
     """Row `row` of the rows of dx of all images."""
+    cdef const Narrow* k = <const Narrow*>problem
     cdef Py_ssize_t n = row // k.H, h = row % k.H, r, i, j, panel, columns = k.S*k.C, wide = product_width(k), rows = 0
     cdef Py_ssize_t panels = panels_of(columns), start, width
     cdef real* products = <real*>take(&scratch, k.R*k.OW*wide + VL, sizeof(real))
@@ -112,6 +114,8 @@ cdef inline void narrow_row(const Narrow* k, Py_ssize_t row, char* scratch) noex
         for panel in range(panels):
             start = panel_start(columns, panels, panel)*VL
             width = panel_start(columns, panels, panel + 1)*VL - start
+            if stopped(call, k.OW*width*k.K):
+                return
             f.column = start
             multiply_across(
                 <int>(width // VL), at, 0, k.OW, 0, 1, k.K, k.packed + (r*wide + start)*k.K, &f, out

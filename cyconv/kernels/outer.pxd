@@ -18,6 +18,7 @@ from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real, vec
+from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segments
 
@@ -158,7 +159,8 @@ cdef inline void multiply_chunk(
             )
 
 
-cdef inline void run_outer(const Outer* k, Py_ssize_t index, char* scratch) noexcept nogil:
+cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
+    cdef const Outer* k = <const Outer*>problem
     cdef const Source* s = &k.source
     cdef Py_ssize_t part = index % k.parts, panel_part = index // k.parts % k.panel_parts
     cdef Py_ssize_t split = index // (k.parts*k.panel_parts)
@@ -187,6 +189,8 @@ cdef inline void run_outer(const Outer* k, Py_ssize_t index, char* scratch) noex
                 memset(db + c.first, 0, c.count*sizeof(double))
         for chunk in range(chunk0, chunk1):
             pixels = min(KC, k.pixels - chunk*KC)
+            if stopped(call, pixels*(panel1 - panel0)*NR*(unit1 - unit0)*UNIT):
+                return
             find_runs(s, chunk*KC, pixels, KC, unit0 // in_run, (unit1 - 1) // in_run + 1, at, copies, zeros)
             for panel in range(panel0, panel1):
                 c = columns_of(k, panel)

@@ -20,7 +20,6 @@ for it, so that no two tasks write one number and each dx is summed in the order
 number of threads.  A task goes through its rows in strips, so that what a strip's rows are reduced to stays in cache.
 """
 
-from cython.parallel cimport prange, threadid
 from libc.string cimport memset
 
 from cyconv.kernels.pool_max cimport COLUMN, ROW, VALUE, Found, Search, found_in, max_terms, shifted
@@ -30,6 +29,7 @@ from cyconv.kernels.pool_sum cimport sum_terms
 from cyconv.kernels.reach cimport MOST, Series, Term, add_rows, hull, leads, reach, series, whole
 from cyconv.kernels.scratch cimport align, allocate, free, take
 from cyconv.kernels.simd cimport VL, describe_build, lane, real
+from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 
 cdef enum Kind:
     MAXIMUM
@@ -41,7 +41,14 @@ def describe():
     return describe_build()
 
 
-cdef inline void average_rows(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+cdef inline Py_ssize_t row_of_work(const Pool* k, Py_ssize_t row) noexcept nogil:
+    """Numbers of a strip that a row of windows reads."""
+    return (k.rows.start[row + 1] - k.rows.start[row])*k.width*k.C
+
+
+cdef inline void average_rows(
+    const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call
+) noexcept nogil:
     """Output rows first <= n*outputs + o < last of y, sums of those of x that `rows` and `columns` name."""
     cdef Py_ssize_t o0 = 0, o1, o, row, low, high, line, outputs = k.columns.outputs
     cdef real* total = <real*>scratch
@@ -54,6 +61,8 @@ cdef inline void average_rows(const Pool* k, Py_ssize_t first, Py_ssize_t last, 
         low = min(low, high)
         for line in range(first, last):
             row = line % k.rows.outputs
+            if stopped(call, row_of_work(k, row)):
+                return
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
             sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, total)
@@ -66,7 +75,9 @@ cdef inline void average_rows(const Pool* k, Py_ssize_t first, Py_ssize_t last, 
         o0 = o1
 
 
-cdef inline void small_rows(Kind kind, const Pool* k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef inline void small_rows(
+    Kind kind, const Pool* k, Py_ssize_t first, Py_ssize_t last, Call* call
+) noexcept nogil:
     """The same, or the maxima, of windows whose pixels are no more than one pass takes."""
     cdef Py_ssize_t o, row, line, outputs = k.columns.outputs
     cdef Term product[MOST]
@@ -76,6 +87,8 @@ cdef inline void small_rows(Kind kind, const Pool* k, Py_ssize_t first, Py_ssize
     y.place = y.rank = NULL
     for line in range(first, last):
         row = line % k.rows.outputs
+        if stopped(call, row_of_work(k, row)):
+            return
         x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
         for o in range(outputs):
             if leads(&k.columns, o, 0):
@@ -116,7 +129,7 @@ cdef inline void write_indices(
 
 
 cdef inline void maximum_rows(
-    bint indexed, const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch
+    bint indexed, const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call
 ) noexcept nogil:
     """Output rows first <= n*OH + i < last."""
     cdef Py_ssize_t o0 = 0, o1, row, low, high, line, outputs = k.columns.outputs
@@ -130,6 +143,8 @@ cdef inline void maximum_rows(
         shift = shifted(&window, -o0*k.C)
         for line in range(first, last):
             row = line % k.rows.outputs
+            if stopped(call, row_of_work(k, row)):
+                return
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             shift.best = k.y + line*outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
@@ -143,7 +158,7 @@ cdef inline void maximum_rows(
 
 
 cdef inline void maximum_band(
-    bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1, char* scratch
+    bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1, char* scratch, Call* call
 ) noexcept nogil:
     """Rows h0 <= h < h1 of image n of dx."""
     cdef Py_ssize_t v0 = 0, v1, v, j0, j1, low, high, row, t, h, ready, clear, pitch = k.W*k.C, length
@@ -171,6 +186,8 @@ cdef inline void maximum_band(
             terms = k.rows.start[row + 1] - k.rows.start[row]
             if term[0].source >= h1 or term[terms - 1].source < h0:
                 continue
+            if stopped(call, row_of_work(k, row)):
+                return
             dy_row = k.dy + (n*k.rows.outputs + row)*k.columns.outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
             max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, &column)
@@ -201,7 +218,9 @@ cdef inline void maximum_band(
         v0 = v1
 
 
-cdef inline void lone_band(bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1) noexcept nogil:
+cdef inline void lone_band(
+    bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1, Call* call
+) noexcept nogil:
     """The same of windows that do not meet, one at a time."""
     cdef Py_ssize_t row, o, h, r0, r1, R, ready = h0, clear, pitch = k.W*k.C, outputs = k.columns.outputs, i
     cdef bint gapless = k.dilation_h == 1 and k.columns.start[outputs] == k.W
@@ -214,6 +233,8 @@ cdef inline void lone_band(bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_
         R = k.rows.start[row + 1] - k.rows.start[row]
         if term[0].source >= h1 or term[R - 1].source < h0:
             continue
+        if stopped(call, R*k.W*k.C):
+            return
         clear = min(h1, term[0].source if gapless else term[R - 1].source + 1)
         for h in range(ready, clear):
             memset(k.dx + (n*k.H + h)*pitch, 0, pitch*sizeof(real))
@@ -236,53 +257,60 @@ cdef inline void lone_band(bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_
         memset(k.dx + (n*k.H + h)*pitch, 0, pitch*sizeof(real))
 
 
-cdef void average_task(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+cdef void average_units(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call) noexcept nogil:
     if k.small:
-        small_rows(AVERAGE, k, first, last)
+        small_rows(AVERAGE, k, first, last, call)
     else:
-        average_rows(k, first, last, scratch)
+        average_rows(k, first, last, scratch, call)
 
 
-cdef void maximum_task(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+cdef void maximum_units(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call) noexcept nogil:
     if k.small and k.indices == NULL:
-        small_rows(MAXIMUM, k, first, last)
+        small_rows(MAXIMUM, k, first, last, call)
     elif k.indices == NULL:
-        maximum_rows(False, k, first, last, scratch)
+        maximum_rows(False, k, first, last, scratch, call)
     else:
-        maximum_rows(True, k, first, last, scratch)
+        maximum_rows(True, k, first, last, scratch, call)
 
 
-cdef void gradient_task(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch) noexcept nogil:
+cdef void gradient_units(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call) noexcept nogil:
     """Bands first <= n*bands + band < last."""
     cdef Py_ssize_t index, n, h0, h1
     for index in range(first, last):
         n, h0, h1 = index // k.bands, index % k.bands*k.H // k.bands, (index % k.bands + 1)*k.H // k.bands
         if k.lone and k.all_ties:
-            lone_band(True, k, n, h0, h1)
+            lone_band(True, k, n, h0, h1, call)
         elif k.lone:
-            lone_band(False, k, n, h0, h1)
+            lone_band(False, k, n, h0, h1, call)
         elif k.all_ties:
-            maximum_band(True, k, n, h0, h1, scratch)
+            maximum_band(True, k, n, h0, h1, scratch, call)
         else:
-            maximum_band(False, k, n, h0, h1, scratch)
+            maximum_band(False, k, n, h0, h1, scratch, call)
 
 
-ctypedef void (*Task)(const Pool*, Py_ssize_t, Py_ssize_t, char*) noexcept nogil
+ctypedef void (*Units)(const Pool*, Py_ssize_t, Py_ssize_t, char*, Call*) noexcept nogil
+
+cdef struct Shares:             # a pooling's units, cut into tasks
+    Units compute
+    const Pool* pool
+    Py_ssize_t units
+    Py_ssize_t tasks
 
 
-cdef int run(Task task, const Pool* k, Py_ssize_t units, int threads) except -1:
-    """task(k, first, last, scratch of the thread) for ranges of 0 <= unit < units."""
-    cdef Py_ssize_t i, tasks = min(units, 4*threads)
+cdef void pool_task(const void* problem, Py_ssize_t task, char* scratch, Call* call) noexcept nogil:
+    cdef const Shares* s = <const Shares*>problem
+    s.compute(s.pool, task*s.units // s.tasks, (task + 1)*s.units // s.tasks, scratch, call)
+
+
+cdef int run(Units compute, const Pool* k, Py_ssize_t units, int threads) except -1:
+    """compute(k, first, last, scratch of the thread, call) for ranges of 0 <= unit < units."""
+    cdef Shares s
     cdef void* block = allocate(k.scratch*threads)
-    cdef char* scratch = align(block)
-    if threads == 1:
-        with nogil:
-            task(k, 0, units, scratch)
-    else:
-        for i in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            task(k, i*units // tasks, (i + 1)*units // tasks, scratch + threadid()*k.scratch)
-    free(block)
-    return 0
+    s.compute, s.pool, s.units, s.tasks = compute, k, units, 1 if threads == 1 else min(units, 4*threads)
+    try:
+        return run_tasks(pool_task, &s, s.tasks, threads, align(block), k.scratch)
+    finally:
+        free(block)
 
 
 def max_forward(
@@ -295,7 +323,7 @@ def max_forward(
     try:
         set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, 0, False)
         plan(&k, &k.columns, NULL)
-        run(maximum_task, &k, k.N*k.rows.outputs, threads)
+        run(maximum_units, &k, k.N*k.rows.outputs, threads)
     finally:
         release(&k)
 
@@ -310,7 +338,7 @@ def avg_forward(
     try:
         set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, divisor, False)
         plan(&k, &k.columns, NULL)
-        run(average_task, &k, k.N*k.rows.outputs, threads)
+        run(average_units, &k, k.N*k.rows.outputs, threads)
     finally:
         release(&k)
 
@@ -329,7 +357,7 @@ def max_backward(
         k.readers = reach(&windows[dy.shape[1], 0], dy.shape[2], k.W, dilation_w, 1, True)
         k.lone = apart(&k.rows) and apart(&k.columns)
         plan(&k, &k.readers, &k.columns)
-        run(gradient_task, &k, k.N*k.bands, threads)
+        run(gradient_units, &k, k.N*k.bands, threads)
     finally:
         release(&k)
 
@@ -344,7 +372,7 @@ def avg_backward(
     try:
         set_axes(&k, windows, k.H, dx.shape[1], dx.shape[2], dilation_h, dilation_w, divisor, True)
         plan(&k, &k.columns, NULL)
-        run(average_task, &k, k.N*k.rows.outputs, threads)
+        run(average_units, &k, k.N*k.rows.outputs, threads)
     finally:
         release(&k)
 
@@ -357,21 +385,33 @@ def scatter(
 
     values, indices (N, OH*OW, C), plane (N, H*W, C).  One task an image: positions may meet within one only.
     """
-    cdef Py_ssize_t n
-    for n in prange(plane.shape[0], nogil=True, num_threads=threads, schedule="static"):
-        scatter_image(
-            &values[n, 0, 0], &indices[n, 0, 0], add, &plane[n, 0, 0], values.shape[1], plane.shape[1], values.shape[2]
-        )
+    cdef Scatter k
+    k.values, k.indices, k.plane, k.add = &values[0, 0, 0], &indices[0, 0, 0], &plane[0, 0, 0], add
+    k.points, k.size, k.C = values.shape[1], plane.shape[1], values.shape[2]
+    run_tasks(scatter_image, &k, plane.shape[0], threads, NULL, 0)
 
 
-cdef void scatter_image(
-    const real* values, const Py_ssize_t* indices, bint add, real* plane, Py_ssize_t points, Py_ssize_t size,
-    Py_ssize_t C,
-) noexcept nogil:
-    cdef Py_ssize_t i, c
+cdef struct Scatter:
+    const real* values
+    const Py_ssize_t* indices
+    real* plane
+    bint add
+    Py_ssize_t points
+    Py_ssize_t size
+    Py_ssize_t C
+
+
+cdef void scatter_image(const void* problem, Py_ssize_t n, char* _, Call* call) noexcept nogil:
+    cdef const Scatter* k = <const Scatter*>problem
+    cdef const real* values = k.values + n*k.points*k.C
+    cdef const Py_ssize_t* indices = k.indices + n*k.points*k.C
+    cdef real* plane = k.plane + n*k.size*k.C
     cdef real* target
-    memset(plane, 0, size*C*sizeof(real))
-    for i in range(points):
-        for c in range(C):
-            target = plane + indices[i*C + c]*C + c
-            target[0] = target[0] + values[i*C + c] if add else values[i*C + c]
+    cdef Py_ssize_t i, c
+    if stopped(call, (k.size + k.points)*k.C):
+        return
+    memset(plane, 0, k.size*k.C*sizeof(real))
+    for i in range(k.points):
+        for c in range(k.C):
+            target = plane + indices[i*k.C + c]*k.C + c
+            target[0] = target[0] + values[i*k.C + c] if k.add else values[i*k.C + c]

@@ -16,7 +16,6 @@ batch.  A NaN or an infinity in the source reaches at least the outputs it reach
 the other outputs of its tile.
 """
 
-from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
 
 from cyconv.kernels.correlate cimport Weights, Work, set_forward, set_gradient
@@ -25,6 +24,7 @@ from cyconv.kernels.simd cimport (
     KC, MR, NR, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, WILL_READ, describe_build, load_upto, real, store_upto,
     transpose, vec,
 )
+from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter3, transform_output4
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
@@ -46,6 +46,7 @@ def describe():
 
 
 cdef struct Tiling:
+    const Work* work
     Py_ssize_t across   # tiles in a row of an image
     Py_ssize_t down
     Py_ssize_t tiles    # of the batch
@@ -164,8 +165,10 @@ cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     )
 
 
-cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* scratch) noexcept nogil:
+cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Block index // parts of the tiles, range index % parts of the panels."""
+    cdef const Tiling* g = <const Tiling*>problem
+    cdef const Work* k = g.work
     cdef Py_ssize_t first = index // g.parts*g.block, tiles = min(g.block, g.tiles - first)
     cdef Py_ssize_t H = k.source.h.size, W = k.source.w.size, C = k.C, K = k.target.K, panels = panels_of(K)
     cdef Py_ssize_t i, e, c, n, length, panel, vector, columns, row
@@ -197,6 +200,8 @@ cdef void forward_task(const Work* k, const Tiling* g, Py_ssize_t index, char* s
         c = 0
         while c < C:
             length = min(CHUNK, C - c)
+            if stopped(call, 36*tiles*columns*length):
+                return
             if g.filters == NULL:
                 filter_chunk(k, c, length, vector*VL, columns, nv, transformed, step_u)
             else:
@@ -238,23 +243,20 @@ cdef void set_tiling(
 
 cdef int run(Work* k, const real* filters, int threads) except -1:
     cdef Tiling g
-    cdef Py_ssize_t index, tasks
+    cdef Py_ssize_t tasks
     cdef size_t size
-    cdef char* scratch
     cdef void* block
     k.source.by_row = False
     set_tiling(&g, k.images, k.target.H, k.target.W, k.C, k.target.K, threads)
-    g.filters = filters
+    g.work, g.filters = k, filters
     tasks = (g.tiles + g.block - 1) // g.block*g.parts
     threads = <int>min(threads, tasks)
     size = lines(forward_bytes(&g), 1)
     block = allocate(size*threads)
-    scratch = align(block)
-    # One call, for one thread too: of two the compiler may contract a*b + c*d one way in this and the other in that.
-    for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-        forward_task(k, &g, index, scratch + threadid()*size)
-    free(block)
-    return 0
+    try:
+        return run_tasks(forward_task, &g, tasks, threads, align(block), size)
+    finally:
+        free(block)
 
 
 def forward(
@@ -319,9 +321,8 @@ def weight_grad(
 ):
     """As conv.weight_grad, for dw (3, 3, C, K), stride 1, dilation 1, one group."""
     cdef Gradient k
-    cdef Py_ssize_t index, tasks, numbers, split, i
+    cdef Py_ssize_t tasks, numbers, split, i
     cdef size_t size, shared, biases
-    cdef char* scratch
     cdef void* block
     cdef double total
     k.x, k.dy, k.dw, k.db = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0], NULL
@@ -340,23 +341,23 @@ def weight_grad(
     block = allocate(shared + size*threads)
     k.partial_db = <double*>align(block)
     k.partial = <real*>(align(block) + biases)
-    scratch = align(block) + shared
-    for index in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):   # one call: see run
-        gradient_task(&k, index, scratch + threadid()*size)
-    with nogil:
-        if k.splits > 1:
-            for i in range(numbers):
-                k.dw[i] = k.partial[i]
-            for split in range(1, k.splits):
+    try:
+        run_tasks(gradient_task, &k, tasks, threads, align(block) + shared, size)
+        with nogil:
+            if k.splits > 1:
                 for i in range(numbers):
-                    k.dw[i] = k.dw[i] + k.partial[split*numbers + i]
-        if k.db != NULL:
-            for i in range(k.K):
-                total = 0
-                for split in range(k.splits):
-                    total = total + k.partial_db[split*k.K + i]
-                k.db[i] = total
-    free(block)
+                    k.dw[i] = k.partial[i]
+                for split in range(1, k.splits):
+                    for i in range(numbers):
+                        k.dw[i] = k.dw[i] + k.partial[split*numbers + i]
+            if k.db != NULL:
+                for i in range(k.K):
+                    total = 0
+                    for split in range(k.splits):
+                        total = total + k.partial_db[split*k.K + i]
+                    k.db[i] = total
+    finally:
+        free(block)
 
 
 def blocking(

@@ -11,6 +11,7 @@ from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport NR, NV, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec
+from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter4, transform_output3
 from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
@@ -123,8 +124,9 @@ cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
     )
 
 
-cdef inline void gradient_task(const Gradient* k, Py_ssize_t index, char* scratch) noexcept nogil:
+cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """One split of the tiles, one range of C, one group of panels of K."""
+    cdef const Gradient* k = <const Gradient*>problem
     cdef Py_ssize_t panels = panels_of(k.K), group = index % k.groups, part = index // k.groups % k.ranges
     cdef Py_ssize_t split = index // (k.groups*k.ranges)
     cdef Py_ssize_t c0 = part*k.C // k.ranges, c1 = (part + 1)*k.C // k.ranges
@@ -149,6 +151,8 @@ cdef inline void gradient_task(const Gradient* k, Py_ssize_t index, char* scratc
     first = split*k.tiles // k.splits
     while first < last:
         tiles = min(GRADIENT_TILES, last - first)
+        if stopped(call, 36*tiles*(c1 - c0)*NR*(panel1 - panel0)):
+            return
         for i in range(tiles):
             n = (first + i) // (k.across*k.down)
             h = (first + i) // k.across % k.down*4
