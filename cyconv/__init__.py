@@ -29,6 +29,7 @@ from cyconv.notebook import (
 from cyconv.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from cyconv.pool_1d import avg_pool1d, avg_pool1d_backward, max_pool1d, max_pool1d_backward
 from cyconv.prepared import PreparedConv2d
+from cyconv.subnormals import get_flush_subnormals, set_flush_subnormals
 from cyconv.threads import get_num_threads, num_threads, set_num_threads
 from cyconv.transpose import conv_transpose2d, conv_transpose2d_backward
 from cyconv.unpool import max_unpool2d
@@ -62,6 +63,7 @@ __all__ = [
     "distribute_value",
     "explain",
     "get_algorithm",
+    "get_flush_subnormals",
     "get_num_threads",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
@@ -78,6 +80,7 @@ __all__ = [
     "pool_backward",
     "pool_forward",
     "set_algorithm",
+    "set_flush_subnormals",
     "set_num_threads",
     "show_config",
     "zero_pad",

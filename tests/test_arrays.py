@@ -32,7 +32,8 @@ N = 2
 
 def test_no_function_is_forgotten():
     """Whatever is added to the package goes through the tests of this file."""
-    settings = {"get_num_threads", "num_threads", "set_num_threads", "get_algorithm", "set_algorithm", "explain"}
+    threads = {"get_num_threads", "num_threads", "set_num_threads"}
+    settings = threads | {"get_algorithm", "set_algorithm", "explain", "get_flush_subnormals", "set_flush_subnormals"}
     windows = {"conv_single_step", "create_mask_from_window", "distribute_value"}
     tested = {name.partition(",")[0] for name in CALLS}
     assert tested == set(cyconv.__all__) - settings - windows - {"__version__", "show_config"}
