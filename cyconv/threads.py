@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyconv.kernels.cpu import openmp_limit
+from cyconv.kernels.tasks import busy
 
 GRAIN = 1 << 21
 """Multiply-adds a thread must have to be worth waking: about 25 microseconds with AVX-512; not tuned yet."""
@@ -50,10 +51,15 @@ def _from_environment() -> int | None:
 
 
 _QUOTA = _cgroup_quota()
-_requested = _from_environment()
-_source = "CYCONV_NUM_THREADS"
+# What was asked for, None for nothing, and by what: one object, so that no thread reads half of a change.
+_requested: tuple[str, int | None] = ("CYCONV_NUM_THREADS", _from_environment())
+_in_block: ContextVar[tuple[str, int | None] | None] = ContextVar("cyconv.num_threads", default=None)
 _forked = False
 _share: ContextVar[int | None] = ContextVar("cyconv_share", default=None)
+
+
+OWN = ("num_threads", "task")
+"""Limits of one Python thread; the others hold for the process, and its threads share what they allow."""
 
 
 def limits() -> dict[str, int]:
@@ -61,8 +67,9 @@ def limits() -> dict[str, int]:
     found: dict[str, int] = {"OpenMP": openmp_limit()}
     if _forked:
         found["forked child"] = 1
-    if _requested is not None:
-        found[_source] = _requested
+    source, n = _in_block.get() or _requested
+    if n is not None:
+        found[source] = n
     found["CPU affinity"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if _QUOTA is not None:
         found["cgroup quota"] = max(1, math.ceil(_QUOTA))
@@ -74,9 +81,9 @@ def limits() -> dict[str, int]:
 def get_num_threads() -> int:
     """The most threads a call may use from here: the least of all limits in force.
 
-    These are `set_num_threads` or the environment variable CYCONV_NUM_THREADS, if given; the CPU affinity and the
-    cgroup quota of this process; and OpenMP's own limit (OMP_NUM_THREADS, `threadpoolctl`).  A forked child is limited
-    to one thread: its parent's do not exist in it.
+    These are `num_threads`, `set_num_threads` or the environment variable CYCONV_NUM_THREADS, the first that is given;
+    the CPU affinity and the cgroup quota of this process; and OpenMP's own limit (OMP_NUM_THREADS, `threadpoolctl`).  A
+    forked child is limited to one thread: its parent's do not exist in it.
 
     Examples
     --------
@@ -89,7 +96,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int | None) -> None:
-    """Limit the threads that a call may use, in the whole process.
+    """Limit the threads that a call may use, in the whole process except in `num_threads` blocks.
 
     Parameters
     ----------
@@ -109,19 +116,18 @@ def set_num_threads(n: int | None) -> None:
     1
     >>> cyconv.set_num_threads(None)
     """
-    global _requested, _source
-    _requested = None if n is None else _checked(n, "n")
-    _source = "set_num_threads"
+    global _requested
+    _requested = "set_num_threads", None if n is None else _checked(n, "n")
 
 
 @contextmanager
 def num_threads(n: int | None) -> Iterator[None]:
-    """Limit the threads inside a `with` block, in the whole process; the limit before it returns afterwards.
+    """Limit the threads that a call may use inside a `with` block, in this Python thread or asynchronous task only.
 
     Parameters
     ----------
     n : int or None
-        As in `set_num_threads`.
+        As in `set_num_threads`, which the block overrides.
 
     Raises
     ------
@@ -135,13 +141,11 @@ def num_threads(n: int | None) -> Iterator[None]:
     ...     cyconv.get_num_threads()
     1
     """
-    global _requested, _source
-    before = _requested, _source
-    set_num_threads(n)
+    token = _in_block.set(("num_threads", None if n is None else _checked(n, "n")))
     try:
         yield
     finally:
-        _requested, _source = before
+        _in_block.reset(token)
 
 
 @contextmanager
@@ -159,10 +163,12 @@ def share(n: int) -> Iterator[None]:
 
 
 def team(work: int) -> int:
-    """Threads for a call of `work` multiply-adds."""
+    """Threads for a call of `work` multiply-adds: no more than other calls of the process leave of its threads."""
     if work < 2 * GRAIN:
         return 1
-    return max(1, min(get_num_threads(), work // GRAIN))
+    found = limits()
+    left = min(n for name, n in found.items() if name not in OWN) - busy()
+    return max(1, min(left, work // GRAIN, *found.values()))
 
 
 def _after_fork() -> None:

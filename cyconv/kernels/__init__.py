@@ -7,6 +7,7 @@ initialisation may use them.
 import importlib
 import importlib.util
 import os
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ modules: dict[tuple[str, np.dtype[Any]], Any] = {}
 """The kernels in use, by source and dtype."""
 
 _active = ""
+_selecting = Lock()
 
 
 def available() -> tuple[str, ...]:
@@ -46,10 +48,14 @@ def select(isa: str) -> None:
     if isa not in available():
         why = "this installation" if isa not in ISAS else "this CPU or this installation"
         raise ImportError(f"CYCONV_ISA={isa!r}: {why} has no such kernels; available here: {', '.join(available())}")
-    for source in SOURCES:
-        for dtype, name in DTYPES.items():
-            modules[source, dtype] = importlib.import_module(f"{__name__}.{source}_{name}_{isa}")
-    _active = isa
+    found = {
+        (source, dtype): importlib.import_module(f"{__name__}.{source}_{name}_{isa}")
+        for source in SOURCES
+        for dtype, name in DTYPES.items()
+    }
+    with _selecting:
+        modules.update(found)
+        _active = isa
 
 
 select(os.environ.get("CYCONV_ISA") or available()[-1])
