@@ -26,3 +26,23 @@ def run(script, **environment):
     done = start(script, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+# Large enough for every thread that the machine gives.
+LARGE = """
+    import os
+    import numpy as np
+    import cyconv
+    x = np.ones((8, 64, 64, 32), np.float32)
+    w = np.ones((3, 3, 32, 32), np.float32)
+
+    def work():
+        y = cyconv.conv2d(x, w, padding=1)
+        dx, dw, db = cyconv.conv2d_backward(y, x, w, padding=1)
+        p = cyconv.max_pool2d(y, 2)
+        dp = cyconv.max_pool2d_backward(p, y, 2)
+        return b"".join(a.tobytes() for a in (y, dx, dw, db, p, dp))
+
+    def tasks():
+        return len(os.listdir("/proc/self/task"))
+"""

@@ -1,4 +1,4 @@
-"""Threads: the same bits for any number of them, every limit respected, no hang after a fork."""
+"""Threads: the same bits for any number of them, and every limit respected."""
 
 import os
 import sys
@@ -7,36 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from compare import assert_same_bits
-from process import run, start
+from process import LARGE, run, start
 
 import cyconv
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 OPENMP = cyconv.kernels.modules["conv", np.dtype("f4")].describe()["openmp"]
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 needs_team = pytest.mark.skipif(
     not (OPENMP and CPUS > 1 and sys.platform == "linux"),
     reason="counts the threads of a team: Linux, OpenMP and two CPUs",
 )
-
-# Large enough for every thread that the machine gives.
-LARGE = """
-    import os
-    import numpy as np
-    import cyconv
-    x = np.ones((8, 64, 64, 32), np.float32)
-    w = np.ones((3, 3, 32, 32), np.float32)
-
-    def work():
-        y = cyconv.conv2d(x, w, padding=1)
-        dx, dw, db = cyconv.conv2d_backward(y, x, w, padding=1)
-        p = cyconv.max_pool2d(y, 2)
-        dp = cyconv.max_pool2d_backward(p, y, 2)
-        return b"".join(a.tobytes() for a in (y, dx, dw, db, p, dp))
-
-    def tasks():
-        return len(os.listdir("/proc/self/task"))
-"""
 
 
 def everything(dtype):
@@ -231,55 +211,3 @@ def test_small_work_starts_no_threads():
     """
     )
     assert run(script) == "0"
-
-
-# Forks: the team of the parent does not exist in the child, and waiting for it would last for ever.
-
-
-@needs_fork
-def test_a_forked_child_works():
-    script = (
-        LARGE
-        + """
-    import signal
-    expected = work()
-    for _ in range(3):
-        child = os.fork()
-        if child == 0:
-            signal.alarm(20)
-            grandchild = os.fork()
-            same = work() == expected
-            if grandchild == 0:
-                os._exit(0 if same else 3)
-            os._exit(0 if same and os.waitpid(grandchild, 0)[1] == 0 else 4)
-        assert os.waitpid(child, 0)[1] == 0
-        assert work() == expected
-    print("done")
-    """
-    )
-    assert run(script) == "done"
-
-
-@needs_fork
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_process_pools_work(method, tmp_path):
-    """From a file, for the methods that start the main module again."""
-    script = tmp_path / "pool.py"
-    script.write_text(
-        "import multiprocessing\n"
-        "from concurrent.futures import ProcessPoolExecutor\n"
-        "import numpy as np\n"
-        "import cyconv\n"
-        "def total(n):\n"
-        "    x = np.ones((n, 64, 64, 32), np.float32)\n"
-        "    return float(cyconv.conv2d(x, np.ones((3, 3, 32, 32), np.float32)).sum())\n"
-        "if __name__ == '__main__':\n"
-        "    expected = [total(n) for n in (1, 2, 3, 4)]\n"
-        f"    context = multiprocessing.get_context({method!r})\n"
-        "    with context.Pool(2) as pool:\n"
-        "        assert pool.map_async(total, (1, 2, 3, 4)).get(30) == expected\n"
-        "    with ProcessPoolExecutor(2, mp_context=context) as pool:\n"
-        "        assert list(pool.map(total, (1, 2, 3, 4), timeout=30)) == expected\n"
-        "    print('done')\n"
-    )
-    assert run(script) == "done"
