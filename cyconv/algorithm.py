@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cyconv.geometry import Conv
+from cyconv.messages import shown
 
 ALGORITHMS = ("auto", "direct", "winograd")
 NEEDS = "3 by 3 filters, stride 1, dilation 1 and groups 1"
@@ -29,7 +30,7 @@ MARGIN = 0.95  # Winograd must promise a twentieth: it rounds more
 
 def _named(value: Any, name: str) -> str:
     if not isinstance(value, str) or value not in ALGORITHMS:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, ALGORITHMS))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, ALGORITHMS))}, got {shown(value)}")
     return value
 
 

@@ -67,22 +67,25 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Real:
 
 def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Real]) -> Real:
     """`out` if a kernel can write there, a new array if it overlaps an input: `deliver` then copies the result."""
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+    if not isinstance(out, ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"`out` must be a NumPy array, got {type(out).__name__}")
-    if out.dtype != dtype or not out.dtype.isnative:
-        raise TypeError(f"`out` has dtype {out.dtype}; the result has dtype {dtype}")
-    if out.shape != shape:
-        raise ValueError(f"`out` has shape {out.shape}; the result has shape {shape}")
-    if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
+    # A memory map is a subclass; what another one says of its shape need not be true.
+    plain: Real = out if type(out) is ndarray else ndarray.view(out, ndarray)
+    if plain.dtype != dtype or not plain.dtype.isnative:
+        raise TypeError(f"`out` has dtype {plain.dtype}; the result has dtype {dtype}")
+    if plain.shape != shape:
+        raise ValueError(f"`out` has shape {plain.shape}; the result has shape {shape}")
+    if not (plain.flags.c_contiguous and plain.flags.aligned and plain.flags.writeable):
         raise ValueError("`out` must be an aligned, writeable array in C order")
-    if any(np.may_share_memory(out, array) for array in inputs):
+    if any(np.may_share_memory(plain, array) for array in inputs):
         return empty(shape, dtype)
-    return out
+    return plain
 
 
 def deliver(result: Real, out: Real | None) -> Real:
     """The result, copied to `out` if that is where it belongs."""
     if out is None or out is result:
         return result
-    out[...] = result
+    if not np.may_share_memory(out, result):  # else it is there already: `output` gave a plain view of a subclass
+        out[...] = result
     return out

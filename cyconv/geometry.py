@@ -5,19 +5,23 @@ are cached: a call with plain integers costs one look-up.
 """
 
 import sys
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from operator import index
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cyconv.messages import shown
+
 Pair = tuple[int, int]
 Pads = str | tuple[Pair, Pair]
 Padding = int | Pair | tuple[Pair, Pair] | Literal["valid", "same", "same_lower"]
 NAMED_PADS = ("valid", "same", "same_lower")
 LARGEST = 2**31 - 1
+KEPT = 2048
+"""Window rows and columns whose table is kept with the geometry: 48 KiB of each of the 1024 last geometries."""
 POOLED = 8
 """Multiply-adds that a tap of a pooling window counts for when threads are shared out: a guess, not tuned yet."""
 
@@ -29,9 +33,9 @@ def integer(value: Any, name: str, least: int, kind: str = "an integer") -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise TypeError(f"`{name}` must be {kind}, got {value!r}")
+        raise TypeError(f"`{name}` must be {kind}, got {shown(value)}")
     if not least <= number <= LARGEST:
-        raise ValueError(f"`{name}` must be between {least} and {LARGEST}, got {number}")
+        raise ValueError(f"`{name}` must be between {least} and {LARGEST}, got {shown(number)}")
     return number
 
 
@@ -42,7 +46,7 @@ def choice(value: Any, name: str, allowed: tuple[str | None, ...]) -> None:
             return
     except ValueError:  # an array does not compare as a whole
         pass
-    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
 
 
 def is_sequence(value: Any) -> bool:
@@ -57,7 +61,7 @@ def pair(value: Any, name: str, least: int = 1) -> Pair:
         number = integer(value, name, least, kind)
         return number, number
     if len(value) != 2:
-        raise ValueError(f"`{name}` must be {kind}, got {value!r}")
+        raise ValueError(f"`{name}` must be {kind}, got {shown(value)}")
     return integer(value[0], name, least, kind), integer(value[1], name, least, kind)
 
 
@@ -75,16 +79,17 @@ def _padding(value: Any) -> Pads:
 def shape(value: Any, name: str) -> tuple[int, ...]:
     """A shape argument (N, H, W, C), or (H, W, C) of one image."""
     if not is_sequence(value):
-        raise TypeError(f"`{name}` must be a tuple (N, H, W, C), got {value!r}")
-    sizes = tuple(integer(size, name, 0, "a tuple of integers") for size in value)
-    images(sizes, name)
-    return sizes
+        raise TypeError(f"`{name}` must be a tuple (N, H, W, C), got {shown(value)}")
+    if len(value) in (3, 4):
+        value = tuple(integer(size, name, 0, "a tuple of integers") for size in value)
+    images(value, name)
+    return tuple(value)
 
 
 def images(sizes: tuple[int, ...], name: str = "x") -> tuple[int, int, int, int]:
     """A shape (N, H, W, C) or (H, W, C) as (N, H, W, C)."""
     if len(sizes) not in (3, 4):
-        raise ValueError(f"`{name}` must have 4 dimensions (N, H, W, C), or 3 for one image, got shape {sizes}")
+        raise ValueError(f"`{name}` must have 4 dimensions (N, H, W, C), or 3 for one image, got shape {shown(sizes)}")
     H, W, C = sizes[-3:]
     if min(H, W, C) < 1:
         raise ValueError(f"`{name}` has shape {sizes}; height, width and channels must be at least 1")
@@ -259,13 +264,16 @@ def _transposed(
     return conv((N, *size, w[2] * groups), w, stride, padding, dilation, groups)
 
 
+Row = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+Rows = Callable[..., list[Row]]
+
+
 class Pool(NamedTuple):
-    """A pooling: the shapes of its arrays, and for each window row and column (first, count, size) as kernels/pool.pyx
-    takes it: source coordinates first, first + dilation, ... of `count` taps inside the image, a divisor of `size`."""
+    """A pooling: the shapes of its arrays, and a function that gives the table of its windows."""
 
     x: tuple[int, int, int, int]
     y: tuple[int, int, int, int]
-    windows: NDArray[np.intp]
+    windows: Callable[[], NDArray[np.intp]]
     dilation: Pair
     work: int
 
@@ -291,21 +299,14 @@ def _pool(
     axes = _axes("kernel_size", (H, W), kernel, stride, _padding(padding), dilation, ceil_mode)
     y = (N, axes[0].output, axes[1].output, C)
     check_size("the result", y)
-    rows = []
     for a in axes:
         half = (a.dilation * (a.kernel - 1) + 1) // 2
         if max(a.before, a.after) > half:
             raise ValueError(
                 f"`padding` must be at most half the window, {half} for {a.kernel} taps, got {(a.before, a.after)}"
             )
-        start = np.arange(a.output) * a.stride - a.before
-        skipped = -(np.minimum(start, 0) // a.dilation)
-        inside = np.minimum(a.kernel, (a.size - 1 - start) // a.dilation + 1) - skipped
-        if inside.min() < 1:
-            raise ValueError(f"`padding` and `dilation` {a.dilation} leave no tap of window {inside.argmin()} in `x`")
-        padded = np.minimum(a.kernel, (a.size + a.after - 1 - start) // a.dilation + 1)
-        rows.append((start + skipped * a.dilation, inside, padded if include_pad else inside))
-    return Pool((N, H, W, C), y, _table(rows), dilation, N * y[1] * y[2] * C * kernel[0] * kernel[1] * POOLED)
+    work = N * y[1] * y[2] * C * kernel[0] * kernel[1] * POOLED
+    return Pool((N, H, W, C), y, _windows((H, W), y, _strided, axes, include_pad), dilation, work)
 
 
 @lru_cache(maxsize=1024)
@@ -314,15 +315,48 @@ def adaptive_pool(x: tuple[int, ...], output_size: Pair) -> Pool:
     N, H, W, C = images(x)
     y = (N, *output_size, C)
     check_size("the result", y)
-    rows = []
-    for size, outputs in zip((H, W), output_size, strict=True):
-        i = np.arange(outputs)
-        start, stop = i * size // outputs, -(-(i + 1) * size // outputs)
-        rows.append((start, stop - start, stop - start))
-    return Pool((N, H, W, C), y, _table(rows), (1, 1), N * C * (H + output_size[0]) * (W + output_size[1]) * POOLED)
+    work = N * C * (H + output_size[0]) * (W + output_size[1]) * POOLED
+    return Pool((N, H, W, C), y, _windows((H, W), y, _adaptive, (H, W), output_size), (1, 1), work)
 
 
-def _table(rows: list[tuple[Any, Any, Any]]) -> NDArray[np.intp]:
-    table = np.concatenate(rows, axis=1, dtype=np.intp).T.copy()
+def _windows(size: Pair, y: tuple[int, ...], rows: Rows, *arguments: Any) -> Callable[[], NDArray[np.intp]]:
+    """A function that gives the table of windows.  A large one is made when a kernel asks for it: not before a gradient
+    that does not fit has been refused, and only the last is kept."""
+    if y[1] + y[2] > KEPT:
+        return partial(_large_table, size, rows, *arguments)
+    table = _table(size, rows, *arguments)
+    return lambda: table
+
+
+def _table(size: Pair, rows: Rows, *arguments: Any) -> NDArray[np.intp]:
+    """(first, count, size) of each window row, then of each column, and last (H, W, 0), as kernels/pool.pyx takes it:
+    source coordinates first, first + dilation, ... of `count` taps inside the image, a divisor of `size`."""
+    H, W = size
+    table = np.concatenate([*rows(*arguments), [[H], [W], [0]]], axis=1, dtype=np.intp).T.copy()
     table.flags.writeable = False  # cached: shared by every call of this geometry
     return table
+
+
+_large_table = lru_cache(maxsize=1)(_table)
+
+
+def _strided(axes: tuple[Axis, Axis], include_pad: bool) -> list[Row]:
+    rows = []
+    for a in axes:
+        start = np.arange(a.output) * a.stride - a.before
+        skipped = -(np.minimum(start, 0) // a.dilation)
+        inside = np.minimum(a.kernel, (a.size - 1 - start) // a.dilation + 1) - skipped
+        if inside.min() < 1:
+            raise ValueError(f"`padding` and `dilation` {a.dilation} leave no tap of window {inside.argmin()} in `x`")
+        padded = np.minimum(a.kernel, (a.size + a.after - 1 - start) // a.dilation + 1)
+        rows.append((start + skipped * a.dilation, inside, padded if include_pad else inside))
+    return rows
+
+
+def _adaptive(size: Pair, output_size: Pair) -> list[Row]:
+    rows = []
+    for pixels, outputs in zip(size, output_size, strict=True):
+        i = np.arange(outputs)
+        start, stop = i * pixels // outputs, -(-(i + 1) * pixels // outputs)
+        rows.append((start, stop - start, stop - start))
+    return rows

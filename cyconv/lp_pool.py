@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,15 @@ from numpy.typing import ArrayLike
 from cyconv import geometry
 from cyconv.arrays import Real, real_arrays
 from cyconv.geometry import Padding
+from cyconv.messages import shown
 from cyconv.pool import average, average_backward
 
 
 def _power(p: Any) -> float:
     if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating):
-        raise TypeError(f"`p` must be a number, got {p!r}")
-    if not 0 < p < np.inf:
-        raise ValueError(f"`p` must be positive and finite, got {p}; for the maximum use max_pool2d")
+        raise TypeError(f"`p` must be a number, got {shown(p)}")
+    if not 0 < p <= sys.float_info.max:
+        raise ValueError(f"`p` must be positive and finite, got {shown(p)}; for the maximum use max_pool2d")
     return float(p)
 
 

@@ -13,7 +13,7 @@ from cyconv import geometry
 from cyconv.arrays import Real, real_arrays
 from cyconv.conv import conv2d, conv2d_backward
 from cyconv.geometry import Pair
-from cyconv.messages import renamed
+from cyconv.messages import renamed, shown
 from cyconv.pool import average_backward, avg_pool2d, max_pool2d, max_pool2d_backward
 
 ConvCache = tuple[ArrayLike, ArrayLike, ArrayLike, Mapping[str, Any]]
@@ -351,7 +351,7 @@ def distribute_value(dz: ArrayLike, shape: tuple[int, int]) -> Real:
     if dz.size != 1:
         raise ValueError(f"`dz` must be one number, got shape {dz.shape}")
     if not geometry.is_sequence(shape):
-        raise TypeError(f"`shape` must be a pair (n_H, n_W), got {shape!r}")
+        raise TypeError(f"`shape` must be a pair (n_H, n_W), got {shown(shape)}")
     n_H, n_W = geometry.pair(shape, "shape")
     geometry.check_size("the result", (n_H, n_W))
     return np.full((n_H, n_W), dz.item() / (n_H * n_W), dz.dtype)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cyconv import geometry
 from cyconv.arrays import as_array
+from cyconv.messages import shown
 
 Padding1d = int | tuple[int, int] | Literal["valid", "same", "same_lower"]
 
@@ -32,9 +33,9 @@ def row_filters(w: ArrayLike) -> NDArray[Any]:
 def row_shape(shape: Sequence[int], name: str) -> tuple[int, ...]:
     """The shape of sequences as that of images."""
     if not geometry.is_sequence(shape):
-        raise TypeError(f"`{name}` must be a tuple (N, W, C), got {shape!r}")
+        raise TypeError(f"`{name}` must be a tuple (N, W, C), got {shown(shape)}")
     if len(shape) not in (2, 3):
-        raise ValueError(f"`{name}` must have 3 numbers (N, W, C), or 2 for one sequence, got {tuple(shape)}")
+        raise ValueError(f"`{name}` must have 3 numbers (N, W, C), or 2 for one sequence, got {shown(shape)}")
     return (*shape[:-2], 1, *shape[-2:])
 
 

@@ -113,7 +113,7 @@ def maximum(x: Real, g: geometry.Pool, out: Real | None, indices: NDArray[np.int
     if g.work:
         kernels.modules["pool", x.dtype].max_forward(
             x if batched else x[None],
-            g.windows,
+            g.windows(),
             *g.dilation,
             y if batched else y[None],
             indices if batched or indices is None else indices[None],
@@ -189,7 +189,7 @@ def maximum_backward(dy: Real, x: Real, g: geometry.Pool, ties: str) -> Real:
         kernels.modules["pool", x.dtype].max_backward(
             dy if batched else dy[None],
             x if batched else x[None],
-            g.windows,
+            g.windows(),
             *g.dilation,
             ties == "all",
             dx if batched else dx[None],
@@ -268,7 +268,7 @@ def average(x: Real, g: geometry.Pool, divisor: int, out: Real | None) -> Real:
     if g.work:
         kernels.modules["pool", x.dtype].avg_forward(
             x if batched else x[None],
-            g.windows,
+            g.windows(),
             *g.dilation,
             divisor,
             y if batched else y[None],
@@ -334,7 +334,7 @@ def average_backward(dy: Real, g: geometry.Pool, shape: tuple[int, ...], divisor
     if g.work:
         kernels.modules["pool", dy.dtype].avg_backward(
             dy if batched else dy[None],
-            g.windows,
+            g.windows(),
             *g.dilation,
             divisor,
             dx if batched else dx[None],

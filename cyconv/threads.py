@@ -11,6 +11,7 @@ from typing import Any
 
 from cyconv.kernels.cpu import openmp_limit
 from cyconv.kernels.tasks import busy
+from cyconv.messages import shown
 
 GRAIN = 1 << 21
 """Multiply-adds a thread must have to be worth waking: about 25 microseconds with AVX-512; not tuned yet."""
@@ -33,10 +34,10 @@ def _cgroup_quota() -> float | None:
 
 def _checked(n: Any, name: str) -> int:
     if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"`{name}` must be an integer, got {n!r}")
+        raise TypeError(f"`{name}` must be an integer, got {shown(n)}")
     count = index(n)
     if not 1 <= count <= 1024:
-        raise ValueError(f"`{name}` must be between 1 and 1024, got {count}")
+        raise ValueError(f"`{name}` must be between 1 and 1024, got {shown(count)}")
     return count
 
 
@@ -47,7 +48,7 @@ def _from_environment() -> int | None:
     try:
         return _checked(int(text), "CYCONV_NUM_THREADS")
     except ValueError:
-        raise ValueError(f"CYCONV_NUM_THREADS must be an integer between 1 and 1024, got {text!r}") from None
+        raise ValueError(f"CYCONV_NUM_THREADS must be an integer between 1 and 1024, got {shown(text)}") from None
 
 
 _QUOTA = _cgroup_quota()

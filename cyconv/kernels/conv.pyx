@@ -6,6 +6,7 @@ from cyconv.kernels.correlate cimport Work, correlate_task, pixel_block, set_for
 from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_task, pack_rows, product_width
 from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, outer_task, plan_outer
 from cyconv.kernels.scratch cimport align, allocate, lines
+from cyconv.kernels.shapes cimport check_bias, check_conv
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
 from cyconv.kernels.tasks cimport run_tasks
 from cyconv.kernels.tile cimport panels_of
@@ -72,6 +73,8 @@ def forward(
     x (N, H, W, C), w (R, S, C // groups, K), b (K,) or None, y (N, OH, OW, K); nothing is empty.
     """
     cdef Work k
+    check_conv(&x.shape[0], &w.shape[0], &y.shape[0], groups)
+    check_bias(b, y.shape[3])
     set_forward(&k, x, w, b, y, groups, relu)
     k.source.h = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
     k.source.w = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
@@ -92,6 +95,8 @@ def input_grad(
     cdef Work k
     cdef Py_ssize_t a, c
     cdef Narrow narrow
+    check_conv(&dx.shape[0], &w.shape[0], &dy.shape[0], groups)
+    check_bias(b, dx.shape[3])
     if groups == 1 and dilation_w == 1:
         narrow.N, narrow.OH, narrow.OW, narrow.K = dy.shape[0], dy.shape[1], dy.shape[2], dy.shape[3]
         narrow.H, narrow.W, narrow.C = dx.shape[1], dx.shape[2], dx.shape[3]
@@ -128,6 +133,7 @@ def weight_grad(
     cdef Py_ssize_t tasks
     cdef size_t size, biases, shared
     cdef void* block
+    check_conv(&x.shape[0], &dw.shape[0], &dy.shape[0], groups)
     k.source.x, k.source.C = &x[0, 0, 0, 0], x.shape[3]
     k.source.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
     k.source.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)

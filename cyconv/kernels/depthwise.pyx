@@ -21,6 +21,7 @@ from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_windo
 from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise, first_of_tile, tile_of_row
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_row
 from cyconv.kernels.scratch cimport align, allocate, lines
+from cyconv.kernels.shapes cimport check_bias, check_depthwise
 from cyconv.kernels.simd cimport describe_build, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.windows cimport Axis, forward_axis, gradient_axis
@@ -113,6 +114,8 @@ def forward(
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
 ):
     """x (N, H, W, C), w (R, S, 1, K), b (K,) or None, y (N, OH, OW, K); nothing is empty, groups is C."""
+    check_depthwise(&x.shape[0], &w.shape[0], &y.shape[0], groups)
+    check_bias(b, y.shape[3])
     cdef Problem f
     cdef Axis rows = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
     cdef Axis columns = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
@@ -130,6 +133,8 @@ def input_grad(
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
 ):
     """dy (N, OH, OW, K), w (R, S, 1, K), b (C,) or None, dx (N, H, W, C); nothing is empty, groups is C."""
+    check_depthwise(&dx.shape[0], &w.shape[0], &dy.shape[0], groups)
+    check_bias(b, groups)
     cdef Problem f
     cdef Py_ssize_t H = dx.shape[1], W = dx.shape[2], phases_h = min(stride_h, H), phases_w = min(stride_w, W), a
     cdef Axis* rows = <Axis*>allocate((phases_h + phases_w)*sizeof(Axis))
@@ -208,6 +213,7 @@ def weight_grad(
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, int threads,
 ):
     """dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, 1, K), db (K,) float64 or None; nothing is empty, groups is C."""
+    check_depthwise(&x.shape[0], &dw.shape[0], &dy.shape[0], groups)
     cdef WeightProblem f
     cdef Weights* k = &f.tile
     cdef Py_ssize_t splits, part, i, size

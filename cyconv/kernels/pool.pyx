@@ -4,8 +4,8 @@
     dx[n, h, v, c] = sum over the windows (i, j) that hold (h, v) of  dy[n, i, j, c] * [x is the maximum] | / divisor
 
 A window is what is left of it inside the image: `windows` has a row (first, count, size) for each of the OH window rows
-and then for each of the OW window columns; the source coordinates are first, first + dilation, ... and the divisor is
-the product of the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
+and then for each of the OW window columns, and at the end (H, W, 0); the source coordinates are first, first + dilation
+... and the divisor is the product of the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
 
 Pooling is separable.  The rows of a window are reduced first, over the whole width of a strip: C times its columns is
 one long vector, however few the channels.  Then the columns; where windows are one column apart, the numbers of many
@@ -28,6 +28,7 @@ from cyconv.kernels.pool_plan cimport Pool, apart, images, plan, release, set_ax
 from cyconv.kernels.pool_sum cimport sum_terms
 from cyconv.kernels.reach cimport MOST, Series, Term, add_rows, hull, leads, reach, series, whole
 from cyconv.kernels.scratch cimport align, allocate, free, take
+from cyconv.kernels.shapes cimport check_pool, check_same
 from cyconv.kernels.simd cimport VL, describe_build, lane, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 
@@ -319,6 +320,9 @@ def max_forward(
 ):
     """y = maxima of x, and where they were found if `indices` is an array; nothing is empty."""
     cdef Pool k = images(x)
+    check_pool(windows, &x.shape[0], &y.shape[0])
+    if indices is not None:
+        check_same(&indices.shape[0], &y.shape[0], 4)
     k.y, k.indices = &y[0, 0, 0, 0], NULL if indices is None else &indices[0, 0, 0, 0]
     try:
         set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, 0, False)
@@ -334,6 +338,7 @@ def avg_forward(
 ):
     """y = sums over the windows of x / divisor, or / the product of the windows' sizes where divisor is 0."""
     cdef Pool k = images(x)
+    check_pool(windows, &x.shape[0], &y.shape[0])
     k.y = &y[0, 0, 0, 0]
     try:
         set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, divisor, False)
@@ -350,6 +355,8 @@ def max_backward(
 ):
     """dx: each dy goes to the first tap that holds the maximum of its window, or to all that equal it."""
     cdef Pool k = images(x)
+    check_pool(windows, &x.shape[0], &dy.shape[0])
+    check_same(&dx.shape[0], &x.shape[0], 4)
     k.dy, k.dx, k.all_ties = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], all_ties
     k.bands = 1 if threads == 1 else max(1, min(k.H // 4, 4*threads // k.N))
     try:
@@ -368,6 +375,7 @@ def avg_backward(
 ):
     """dx: each dy / divisor goes to every pixel of its window."""
     cdef Pool k = images(dy)
+    check_pool(windows, &dx.shape[0], &dy.shape[0])
     k.y = &dx[0, 0, 0, 0]
     try:
         set_axes(&k, windows, k.H, dx.shape[1], dx.shape[2], dilation_h, dilation_w, divisor, True)
@@ -386,6 +394,7 @@ def scatter(
     values, indices (N, OH*OW, C), plane (N, H*W, C).  One task an image: positions may meet within one only.
     """
     cdef Scatter k
+    check_same(&values.shape[0], &indices.shape[0], 3)
     k.values, k.indices, k.plane, k.add = &values[0, 0, 0], &indices[0, 0, 0], &plane[0, 0, 0], add
     k.points, k.size, k.C = values.shape[1], plane.shape[1], values.shape[2]
     run_tasks(scatter_image, &k, plane.shape[0], threads, NULL, 0)

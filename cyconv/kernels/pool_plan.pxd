@@ -39,7 +39,7 @@ cdef inline int set_axes(
     Py_ssize_t dilation_w, real divisor, bint turned,
 ) except -1:
     """Of an image (H, W) and `rows` rows of windows on it; `turned`, of the windows that hold each of its pixels."""
-    cdef Py_ssize_t columns = windows.shape[0] - rows
+    cdef Py_ssize_t columns = windows.shape[0] - 1 - rows
     k.dilation_h, k.dilation_w = dilation_h, dilation_w
     k.rows = reach(&windows[0, 0], rows, H, dilation_h, divisor, turned)
     k.columns = reach(&windows[rows, 0], columns, W, dilation_w, 1 if divisor else 0, turned)

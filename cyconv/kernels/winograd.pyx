@@ -20,6 +20,7 @@ from libc.stdlib cimport free
 
 from cyconv.kernels.correlate cimport Weights, Work, set_forward, set_gradient
 from cyconv.kernels.scratch cimport LINE, align, allocate, lines, take
+from cyconv.kernels.shapes cimport check_bias, check_winograd
 from cyconv.kernels.simd cimport (
     KC, MR, NR, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, WILL_READ, describe_build, load_upto, real, store_upto,
     transpose, vec,
@@ -267,6 +268,8 @@ def forward(
 ):
     """As conv.forward, for w (3, 3, C, K), stride 1, dilation 1, one group; `filters` is what `prepare` made of w."""
     cdef Work k
+    check_winograd(&x.shape[0], &w.shape[0], &y.shape[0])
+    check_bias(b, y.shape[3])
     set_forward(&k, x, w, b, y, 1, relu)
     k.source.h = forward_axis(x.shape[1], y.shape[1], 3, 1, pad_h, 1)
     k.source.w = forward_axis(x.shape[2], y.shape[2], 3, 1, pad_w, 1)
@@ -308,6 +311,8 @@ def input_grad(
 ):
     """As conv.input_grad, for w (3, 3, C, K), stride 1, dilation 1, one group."""
     cdef Work k
+    check_winograd(&dx.shape[0], &w.shape[0], &dy.shape[0])
+    check_bias(b, dx.shape[3])
     set_gradient(&k, dy, w, b, dx, 1, relu)
     k.source.h = gradient_axis(dy.shape[1], dx.shape[1], 3, 1, pad_h, 1, 0)
     k.source.w = gradient_axis(dy.shape[2], dx.shape[2], 3, 1, pad_w, 1, 0)
@@ -325,6 +330,7 @@ def weight_grad(
     cdef size_t size, shared, biases
     cdef void* block
     cdef double total
+    check_winograd(&x.shape[0], &dw.shape[0], &dy.shape[0])
     k.x, k.dy, k.dw, k.db = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0], NULL
     if db is not None:
         k.db = &db[0]

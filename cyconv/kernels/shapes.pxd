@@ -1,0 +1,63 @@
+# What every entry point asks of the arrays it was given: that they fit each other.
+#
+# Python has refused every bad shape before; but another thread, or the __index__ of a parameter, may have given an
+# array another shape since (`x.shape = ...`: the heap was corrupt afterwards).  The shape of a buffer that a kernel
+# holds stays as it is, so this is the one place where the question has a lasting answer.
+
+from cyconv.kernels.simd cimport real
+
+
+cdef inline int refuse() except -1:
+    raise ValueError("an array was given another shape during the call")
+
+
+cdef inline int check_conv(
+    const Py_ssize_t* x, const Py_ssize_t* w, const Py_ssize_t* y, Py_ssize_t groups
+) except -1:
+    """x (N, H, W, C), w (R, S, C // groups, K), y (N, OH, OW, K); nothing is empty."""
+    cdef int i
+    if x[0] != y[0] or w[2]*groups != x[3] or w[3] != y[3]:
+        refuse()
+    for i in range(4):
+        if x[i] < 1 or w[i] < 1 or y[i] < 1:
+            refuse()
+    return 0
+
+
+cdef inline int check_depthwise(
+    const Py_ssize_t* x, const Py_ssize_t* w, const Py_ssize_t* y, Py_ssize_t groups
+) except -1:
+    check_conv(x, w, y, groups)
+    if x[3] != groups or y[3] % groups:
+        refuse()
+    return 0
+
+
+cdef inline int check_winograd(const Py_ssize_t* x, const Py_ssize_t* w, const Py_ssize_t* y) except -1:
+    check_conv(x, w, y, 1)
+    if w[0] != 3 or w[1] != 3:
+        refuse()
+    return 0
+
+
+cdef inline int check_bias(const real[::1] b, Py_ssize_t channels) except -1:
+    if b is not None and b.shape[0] != channels:
+        refuse()
+    return 0
+
+
+cdef inline int check_pool(const Py_ssize_t[:, ::1] windows, const Py_ssize_t* x, const Py_ssize_t* y) except -1:
+    """x (N, H, W, C), y (N, OH, OW, C), OH + OW rows of windows and the (H, W, -) that they were made for."""
+    if x[0] != y[0] or x[3] != y[3] or windows.shape[0] != y[1] + y[2] + 1:
+        refuse()
+    if x[1] != windows[y[1] + y[2], 0] or x[2] != windows[y[1] + y[2], 1] or x[0] < 1 or x[3] < 1:
+        refuse()
+    return 0
+
+
+cdef inline int check_same(const Py_ssize_t* a, const Py_ssize_t* b, int axes) except -1:
+    cdef int i
+    for i in range(axes):
+        if a[i] != b[i]:
+            refuse()
+    return 0
