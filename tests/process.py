@@ -8,15 +8,15 @@ from textwrap import dedent
 SETTINGS = ("CYCONV_ISA", "CYCONV_NUM_THREADS", "CYCONV_ALGORITHM", "OMP_NUM_THREADS")
 
 
-def start(script, **environment):
-    """Run a script, or a file, free of settings but those given; at most a minute, then it has hung."""
+def start(script, *arguments, **environment):
+    """Run a script, or a file, free of settings but those given; after five minutes it has hung."""
     inherited = {k: v for k, v in os.environ.items() if k not in SETTINGS}
     return subprocess.run(
-        [sys.executable, *(["-c", dedent(script)] if isinstance(script, str) else [script])],
+        [sys.executable, *(["-c", dedent(script)] if isinstance(script, str) else [script]), *arguments],
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
