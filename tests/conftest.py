@@ -15,6 +15,7 @@ from cyconv import kernels
 
 def pytest_addoption(parser):
     parser.addoption("--geometries", type=int, default=700, help="random geometries to try, in test_random.py")
+    parser.addoption("--large", action="store_true", help="run test_large.py: 10 GB of memory, minutes")
 
 
 @pytest.fixture
