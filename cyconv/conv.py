@@ -94,7 +94,8 @@ def conv2d(
     overhead direct convolutions", 2018, with the pointer table of Dukhan, "The indirect convolution algorithm", 2019.
     Winograd's F(4x4, 3x3) after Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016, with points
     chosen after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020.
-    The result has the same bits for any number of threads and for any split of the batch.
+    The result has the same bits for any number of threads, and for any split of the batch over calls of the same
+    algorithm ("auto" looks at the size of the batch).
 
     Examples
     --------
