@@ -324,8 +324,16 @@ def _windows(size: Pair, y: tuple[int, ...], rows: Rows, *arguments: Any) -> Cal
     that does not fit has been refused, and only the last is kept."""
     if y[1] + y[2] > KEPT:
         return partial(_large_table, size, rows, *arguments)
-    table = _table(size, rows, *arguments)
-    return lambda: table
+    return given(_table(size, rows, *arguments))
+
+
+def given(table: NDArray[np.intp]) -> Callable[[], NDArray[np.intp]]:
+    """A function that gives this table: unlike a lambda, it can be sent to another process."""
+    return partial(_same, table)
+
+
+def _same(table: NDArray[np.intp]) -> NDArray[np.intp]:
+    return table
 
 
 def _table(size: Pair, rows: Rows, *arguments: Any) -> NDArray[np.intp]:

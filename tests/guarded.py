@@ -14,7 +14,7 @@ import numpy as np
 from problems import problems
 
 import cyconv
-from cyconv import adaptive, conv, kernels, lp_pool, pool, transpose, unpool
+from cyconv import adaptive, arrays, conv, kernels, lp_pool, pool, transpose, unpool
 
 PAGE = mmap.PAGESIZE
 NOBODY = 0  # PROT_NONE
@@ -68,7 +68,7 @@ def main(isa):
         for C in range(1, 2 * lanes + 2):
             for at_end in (True, False):
                 place = Guarded(at_end)
-                for module in (adaptive, conv, lp_pool, pool, transpose, unpool):
+                for module in (adaptive, arrays, conv, lp_pool, pool, transpose, unpool):
                     module.np = place
                 cyconv.threads.team = lambda work, n=1 + 2 * (C % 2): n
                 for problem in problems(2, C, 2 * lanes + 2 - C):
