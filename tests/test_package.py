@@ -54,7 +54,7 @@ def test_public_names():
 def test_one_version():
     assert importlib.metadata.version("cyconv") == cyconv.__version__
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", cyconv.__version__)
-    sources = [ROOT / "pyproject.toml", ROOT / "setup.py", *(ROOT / "cyconv").rglob("*.py")]
+    sources = [ROOT / "pyproject.toml", ROOT / "setup.py", *Path(cyconv.__file__).parent.rglob("*.py")]
     literal = re.compile(rf"[\"']{re.escape(cyconv.__version__)}[\"']")
     assert sum(len(literal.findall(path.read_text(encoding="utf-8"))) for path in sources) == 1
 
