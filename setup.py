@@ -7,17 +7,19 @@ for the plainest instruction set only (CONTRIBUTING.md).
 
 import os
 import platform
-import subprocess
+import sysconfig
 import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 
 KERNELS = ["conv", "depthwise", "pool", "winograd"]
 REAL_BITS = {"f32": 32, "f64": 64}
-if platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix":
+# What is built for, not what builds: linux-aarch64 when cross-compiling, universal2 for a Python of two processors.
+if os.name == "posix" and sysconfig.get_platform().endswith("-x86_64"):
     ISAS = {
         "baseline": [],
         "v3": ["-march=x86-64-v3"],
@@ -91,25 +93,36 @@ class BuildKernels(build_ext):
 
     def build_extensions(self) -> None:
         unix = self.compiler.compiler_type != "msvc"
-        openmp = ["-fopenmp"] if unix else ["/openmp"]
-        if os.environ.get("CYCONV_OPENMP") == "0" or not self.compiles(openmp):
-            openmp = []
+        compile_openmp, link_openmp = self.openmp(unix)
         for extension in self.extensions:
-            extension.extra_compile_args = [*(UNIX_FLAGS if unix else ["/O2"]), *extension.isa_flags, *openmp]
-            extension.extra_link_args = [*openmp, *(SANITIZE or STRIP)] if unix else openmp
+            flags = UNIX_FLAGS if unix else ["/O2"]
+            extension.extra_compile_args = [*flags, *extension.isa_flags, *compile_openmp]
+            extension.extra_link_args = [*link_openmp, *((SANITIZE or STRIP) if unix else [])]
             if unix:
                 extension.define_macros = [*extension.define_macros, INLINE]
         super().build_extensions()
 
-    def compiles(self, flags: list[str]) -> bool:
-        """Whether the compiler takes these flags and finds what they link to."""
+    def openmp(self, unix: bool) -> tuple[list[str], list[str]]:
+        """Compiler and linker flags for OpenMP: the first that build something, or none."""
+        # Apple's clang knows OpenMP only behind -Xpreprocessor, and its library comes from elsewhere.
+        spellings = [(["-fopenmp"],) * 2, (["-Xpreprocessor", "-fopenmp"], ["-lomp"])] if unix else [(["/openmp"], [])]
+        if os.environ.get("CYCONV_OPENMP") != "0":
+            for compile_flags, link_flags in spellings:
+                if self.builds(compile_flags, link_flags):
+                    return compile_flags, link_flags
+        return [], []
+
+    def builds(self, compile_flags: list[str], link_flags: list[str]) -> bool:
+        """Whether the compiler takes these flags and the linker finds what they ask for."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
-            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
-            command = [*self.compiler.compiler, str(source), *flags, "-o", str(source.with_suffix(".exe"))]
-            if self.compiler.compiler_type == "msvc":
-                return True
-            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+            source.write_text("#include <omp.h>\nint threads(void) { return omp_get_max_threads(); }\n")
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
+                self.compiler.link_shared_object(objects, str(Path(folder, "probe.so")), extra_postargs=link_flags)
+            except (CompileError, LinkError):
+                return False
+        return True
 
 
 setup(
