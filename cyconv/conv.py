@@ -88,25 +88,45 @@ def conv2d(
     TypeError
         For dtypes and kinds of objects that are not accepted.
 
+    See Also
+    --------
+    conv2d_backward : the gradients with respect to x, w and b.
+    conv_transpose2d : the way back from y to the shape of x.
+    conv1d : the same for sequences.
+
     Notes
     -----
-    Direct convolution as an implicit matrix product, after Zhang, Franchetti and Low, "High performance zero-memory
-    overhead direct convolutions", 2018, with the pointer table of Dukhan, "The indirect convolution algorithm", 2019.
-    Winograd's F(4x4, 3x3) after Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016, with points
-    chosen after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020.
+    Direct convolution is an implicit matrix product [1]_ with a table of pointers to pixels [2]_: no matrix of windows
+    is built.  Winograd's F(4x4, 3x3) [3]_ has a quarter of the multiplications; its points are chosen after [4]_.
     The result has the same bits for any number of threads, and for any split of the batch over calls of the same
     algorithm ("auto" looks at the size of the batch).
 
+    References
+    ----------
+    .. [1] Zhang, Franchetti and Low, "High performance zero-memory overhead direct convolutions", 2018.
+    .. [2] Dukhan, "The indirect convolution algorithm", 2019.
+    .. [3] Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016.
+    .. [4] Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution", 2020.
+
     Examples
     --------
+    Sums of 3 by 3 windows:
+
     >>> import numpy as np, cyconv
     >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
     >>> w = np.ones((3, 3, 1, 1))
     >>> cyconv.conv2d(x, w)[0, :, :, 0]
     array([[45., 54.],
            [81., 90.]])
-    >>> cyconv.conv2d(x, w, stride=2, padding="same").shape
-    (1, 2, 2, 1)
+
+    A network's first layer, and a depthwise one on its result:
+
+    >>> images = np.ones((8, 224, 224, 3), np.float32)
+    >>> y = cyconv.conv2d(images, np.ones((3, 3, 3, 32), np.float32), stride=2, padding="same", activation="relu")
+    >>> y.shape, y.dtype
+    ((8, 112, 112, 32), dtype('float32'))
+    >>> cyconv.conv2d(y, np.ones((3, 3, 1, 32), np.float32), padding="same", groups=32).shape
+    (8, 112, 112, 32)
     """
     check_names(algorithm, activation)
     if b is None:
