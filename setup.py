@@ -2,7 +2,8 @@
 
 Everything else about the package is in pyproject.toml.  CYCONV_OPENMP=0 builds without OpenMP, CYCONV_DEBUG=1 with
 bounds checks, symbols and the address and undefined behaviour sanitizers, CYCONV_TSAN=1 with the thread sanitizer and
-for the plainest instruction set only (CONTRIBUTING.md).
+for the plainest instruction set only, CYCONV_PROFILE=1 with symbols alone, and CYCONV_COVERAGE=1 for .ci/coverage:
+scalar, unoptimised, every line of Cython traced (CONTRIBUTING.md).
 """
 
 import os
@@ -31,10 +32,15 @@ else:
 
 DEBUG = os.environ.get("CYCONV_DEBUG") == "1"
 TSAN = os.environ.get("CYCONV_TSAN") == "1"
+PROFILE = os.environ.get("CYCONV_PROFILE") == "1"
+COVERAGE = os.environ.get("CYCONV_COVERAGE") == "1"
+if COVERAGE or TSAN:
+    ISAS = dict(list(ISAS.items())[:1])
 # What typed memoryviews need is compiled once, without ISA flags: otherwise it is 75 KB of each compressed module.
 # Cython also enters it into sys.modules under this bare name.
 SHARED = "_cyconv_utility"
-BUILD = "build/debug" if DEBUG else "build/cython"  # Cython would take a file of other directives for a fresh one
+# Cython would take a file of other directives for a fresh one.
+BUILD = "build/debug" if DEBUG else "build/coverage" if COVERAGE else "build/cython"
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -42,6 +48,7 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": True,
     "freethreading_compatible": True,
+    "linetrace": COVERAGE,
 }
 HEADERS = sorted(str(path) for path in Path("cyconv/kernels").glob("*.[hp]*") if path.suffix in (".h", ".pxd"))
 
@@ -58,9 +65,11 @@ UNIX_FLAGS = [
 ]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if DEBUG else []
 if TSAN:
-    SANITIZE, ISAS = ["-fsanitize=thread"], dict(list(ISAS.items())[:1])
-UNIX_FLAGS += ["-O1", "-g", *SANITIZE] if SANITIZE else ["-g0"]
-STRIP = ["-s"] if platform.system() == "Linux" else []
+    SANITIZE = ["-fsanitize=thread"]
+UNIX_FLAGS += ["-O1", "-g", *SANITIZE] if SANITIZE else ["-g"] if PROFILE else ["-g0"]
+if COVERAGE:
+    UNIX_FLAGS += ["-O0", "-w", "-DCYTHON_TRACE_NOGIL=1", "-DCYCONV_SCALAR"]  # a vector returned cannot be traced
+STRIP = ["-s"] if platform.system() == "Linux" and not PROFILE else []
 # The tile must be inlined where its sizes are constants.
 INLINE = ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
 

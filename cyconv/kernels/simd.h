@@ -3,7 +3,8 @@
  * The only C in cyconv, and with simd.pxd the only text that knows the dtype and the instruction set.  Every
  * kernel source is compiled once per (dtype, ISA); the dtype comes from -DREAL_BITS=32|64, the ISA from -march.
  * `vec` is a GCC/Clang vector: `a + x * b` is ordinary arithmetic on it, a scalar operand broadcasts by itself,
- * and the compiler contracts it to FMA where the ISA has one.  Other compilers get a vector of one lane.
+ * and the compiler contracts it to FMA where the ISA has one.  Other compilers get a vector of one lane, and so does
+ * everyone with -DCYCONV_SCALAR.
  */
 #ifndef CYCONV_SIMD_H
 #define CYCONV_SIMD_H
@@ -22,7 +23,7 @@ typedef double real;
 typedef int64_t lane;
 #endif
 
-#if !defined(__GNUC__)
+#if !defined(__GNUC__) || defined(CYCONV_SCALAR)
 #define VBYTES ((int)sizeof(real))
 #elif defined(__AVX512F__)
 #define VBYTES 64
@@ -48,7 +49,7 @@ enum { NR = NV * VL };
  * and 16 KiB elsewhere, and stays in the first-level cache while a block of pixels passes over it. */
 enum { KC = VBYTES == 64 ? 128 : 256 / (REAL_BITS / 32) };
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(CYCONV_SCALAR)
 
 typedef real vec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 typedef lane lvec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
