@@ -81,7 +81,8 @@ _scattered = primitive(lambda y, indices, shape: scatter(y, indices, shape, add=
 
 
 def _indices(x: Any, kernel_size: Any, options: dict[str, Any]) -> NDArray[np.int64]:
-    return cyconv.max_pool2d(getval(x), kernel_size, return_indices=True, **options)[1]
+    indices: NDArray[np.int64] = cyconv.max_pool2d(getval(x), kernel_size, return_indices=True, **options)[1]
+    return indices
 
 
 def _max_pool_vjp(y: Any, x: Any, kernel_size: Any, **options: Any) -> Any:

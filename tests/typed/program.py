@@ -47,7 +47,7 @@ def other_numbers_give_real_arrays(x: F32, w: F64, images: NDArray[np.uint8]) ->
 
 
 def settings() -> int:
-    cyconv.set_algorithm("direct")
+    cyconv.set_algorithm(cyconv.get_algorithm())
     with cyconv.num_threads(2):
         return cyconv.get_num_threads()
 
