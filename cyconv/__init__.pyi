@@ -17,6 +17,7 @@ from cyconv.algorithm import get_algorithm as get_algorithm
 from cyconv.algorithm import set_algorithm as set_algorithm
 from cyconv.arrays import Real
 from cyconv.config import show_config as show_config
+from cyconv.explanation import explain as explain
 from cyconv.geometry import Padding
 from cyconv.notebook import ConvCache, PoolCache
 from cyconv.notebook import conv_backward as conv_backward
@@ -24,6 +25,9 @@ from cyconv.notebook import create_mask_from_window as create_mask_from_window
 from cyconv.notebook import distribute_value as distribute_value
 from cyconv.notebook import pool_backward as pool_backward
 from cyconv.one_d import Padding1d
+from cyconv.prepared import PreparedConv2d as PreparedConv2d
+from cyconv.subnormals import get_flush_subnormals as get_flush_subnormals
+from cyconv.subnormals import set_flush_subnormals as set_flush_subnormals
 from cyconv.threads import get_num_threads as get_num_threads
 from cyconv.threads import num_threads as num_threads
 from cyconv.threads import set_num_threads as set_num_threads

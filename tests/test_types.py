@@ -1,5 +1,6 @@
 """The annotations, as type checkers see them from a user's program; where mypy and pyright are installed."""
 
+import ast
 import json
 import re
 import runpy
@@ -57,6 +58,14 @@ def test_a_users_program_passes(checker, tmp_path):
 def test_mistakes_are_found(checker, tmp_path):
     lines = MISTAKES.read_text(encoding="utf-8").splitlines()
     assert checker(MISTAKES, tmp_path) == [number for number, line in enumerate(lines, 1) if "  # " in line]
+
+
+def test_every_public_name_is_in_the_stub():
+    """Type checkers read nothing else; stubtest looks at the names that are there."""
+    tree = ast.parse(Path(cyconv.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    imported = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(cyconv.__all__) <= functions | imported
 
 
 def test_the_program_runs():
