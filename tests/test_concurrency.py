@@ -81,6 +81,15 @@ def test_every_function_in_every_thread():
                 assert_same_bits(a, b)
 
 
+def test_calls_long_enough_to_be_interrupted(team):
+    """In the builds that are slow: a caller looks for signals, and finds that it is not the main thread."""
+    x, w = np.ones((8, 56, 56, 64), np.float32), np.ones((3, 3, 64, 64), np.float32)
+    expected = cyconv.conv2d(x, w, padding=1, algorithm="direct")
+    with team(3):
+        for y in together(lambda _: cyconv.conv2d(x, w, padding=1, algorithm="direct")):
+            assert_same_bits(y, expected)
+
+
 def test_one_array_read_by_all(team):
     x, w = np.ones((2, 16, 16, 8), np.float32), np.ones((3, 3, 8, 8), np.float32)
     expected = cyconv.conv2d(x, w, padding=1)

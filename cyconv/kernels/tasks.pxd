@@ -37,7 +37,7 @@ cdef struct Call:
     Py_ssize_t chunk            # tasks that a thread takes at a time
     uint64_t own                # floating-point mode of the caller
     uint64_t mode               # that in which all threads compute
-    unsigned long caller        # the thread that called, or 0 where no handler can run in it
+    unsigned long caller        # the thread that called
     PyObject* error             # what a handler raised
     Py_ssize_t over             # whether one did
     Py_ssize_t begun            # tasks
@@ -47,6 +47,7 @@ cdef struct Call:
     Py_ssize_t patience         # work until it looks at the clock
     double due                  # when it asks Python again; 0 before it has looked at the clock
     bint asked
+    bint deaf                   # it is not the main thread: no handler runs in it
 
 
 cdef void look(Call* call) noexcept nogil

@@ -79,7 +79,7 @@ cdef void ask(Call* call, double nap) noexcept nogil:
                     sleep(nap)
                 PyErr_CheckSignals()
             else:
-                call.caller = 0
+                call.deaf = True
         except BaseException as error:
             Py_INCREF(error)
             call.error = <PyObject*>error
@@ -90,6 +90,8 @@ cdef void look(Call* call) noexcept nogil:
     """Ask Python if it is time, or if the clock was set back."""
     cdef double now = seconds()
     call.patience = PATIENCE
+    if call.deaf:
+        return
     if call.due == 0:
         call.due = now + INTERVAL
     elif now >= call.due or now < call.due - INTERVAL:
@@ -122,7 +124,7 @@ cdef void serve(Call* call, char* scratch) noexcept nogil:
     set_mode(own)
     ATOMIC_ADD(&call.left, 1)
     while (
-        call.asked and PyThread_get_thread_ident() == call.caller and not ATOMIC_LOAD(&call.over)
+        PyThread_get_thread_ident() == call.caller and call.asked and not call.deaf and not ATOMIC_LOAD(&call.over)
         and ATOMIC_LOAD(&call.left) < ATOMIC_LOAD(&call.entered)
     ):
         ask(call, NAP)
@@ -139,7 +141,7 @@ cdef int run_tasks(
     call.mode = call.own | FLUSH if ATOMIC_LOAD(&flush) else call.own
     call.caller, call.error = PyThread_get_thread_ident(), NULL
     call.over = call.begun = call.entered = call.left = 0
-    call.patience, call.due, call.asked = PATIENCE, 0, False
+    call.patience, call.due, call.asked, call.deaf = PATIENCE, 0, False, False
     if threads == 1:
         with nogil:
             if call.mode != call.own:
