@@ -363,6 +363,8 @@ NOTEBOOK = (
     ("distribute_value", (1.0, (-1, 2)), "shape"),
     ("distribute_value", (1.0, None), "shape"),
     ("distribute_value", (None, (2, 2)), "dz"),
+    ("distribute_value", ([1.0, 2.0], (2, 2)), "dz"),
+    ("conv_forward", (A, F, None, H), "b"),
 )
 
 

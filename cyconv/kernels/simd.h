@@ -23,8 +23,11 @@ typedef double real;
 typedef int64_t lane;
 #endif
 
-#if !defined(__GNUC__) || defined(CYCONV_SCALAR)
-#define VBYTES ((int)sizeof(real))
+#if defined(__GNUC__) && !defined(CYCONV_SCALAR)
+#define VECTORS
+#endif
+#if !defined(VECTORS)
+#define VBYTES (REAL_BITS / 8)
 #elif defined(__AVX512F__)
 #define VBYTES 64
 #elif defined(__AVX2__)
@@ -49,7 +52,7 @@ enum { NR = NV * VL };
  * and 16 KiB elsewhere, and stays in the first-level cache while a block of pixels passes over it. */
 enum { KC = VBYTES == 64 ? 128 : 256 / (REAL_BITS / 32) };
 
-#if defined(__GNUC__) && !defined(CYCONV_SCALAR)
+#if defined(VECTORS)
 
 typedef real vec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 typedef lane lvec __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
@@ -194,7 +197,7 @@ static inline void store_upto(real *p, vec v, ptrdiff_t n) {
 
 /* rows[i][j] = rows[j][i] of VL vectors: each round interleaves the first half of the rows with the second, lane by
  * lane, which turns the digits of the number (row, lane) by one place; after log2(VL) rounds row and lane are exchanged. */
-#if defined(__GNUC__)
+#if defined(VECTORS)
 static inline __attribute__((always_inline)) void transpose(vec *rows) {
     vec turned[VL];
     for (int round = 1; round < VL; round *= 2) {
