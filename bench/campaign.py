@@ -43,6 +43,11 @@ _POOLS |= {  # beyond any cache, beside a plain copy
     for dtype in DTYPES
 }
 
+_DEPTHWISE = {
+    "mobilenet-depthwise": "layers --suite mobilenet -k dw --batch 4 --direction forward,input_grad,weight_grad "
+    "--peers torch-nhwc"
+}
+
 _STACKS = {
     f"stack-{network}-{dtype}-{threads}t": f"stack {network} --dtype {dtype} --threads {threads} --peers "
     "torch-nhwc,torch-nchw,onnxruntime,jax,im2col"
@@ -64,6 +69,7 @@ RUNS = {
     **_SPEEDUPS,
     **_LIMITS,
     **_POOLS,
+    **_DEPTHWISE,
     **{f"overhead-{dtype}": f"overhead --dtype {dtype}" for dtype in DTYPES},
     **{f"choice-{dtype}": f"choice --batch 1,4,32 --dtype {dtype}" for dtype in DTYPES},
     **_ACCURACY,
