@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from cyconv import geometry, kernels, threads
 from cyconv.algorithm import kernel_for, winograd_applies
-from cyconv.arrays import Real, deliver, output, real_arrays
+from cyconv.arrays import Real, deliver, empty, output, real_arrays
 from cyconv.conv import bias_vector, check_names
 from cyconv.geometry import Padding
 
@@ -110,7 +110,7 @@ class PreparedConv2d:
             raise TypeError(f"`x` makes this a convolution in {x.dtype}, but the filters were prepared in {dtype}")
         g = geometry.conv(x.shape, w.shape, **self._options)
         shape = g.y if x.ndim == 4 else g.y[1:]
-        y = np.empty(shape, dtype) if out is None else output(out, shape, dtype, arrays)
+        y = empty(shape, dtype) if out is None else output(out, shape, dtype, arrays)
         kernel = kernel_for(g, self._algorithm)
         # Another instruction set has other vectors, and would read the transformed filters wrongly.
         ready = kernel == "winograd" and self._filters is not None and self._isa == kernels.active()
