@@ -126,9 +126,6 @@ def test_pooling_of_a_large_plane(sparse):
     assert cyconv.global_avg_pool2d(x).item() == np.float32(5) / np.float32(np.prod(PLANE))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="pool.pyx counts the taps of a window in 32-bit lanes where the numbers are float32"
-)
 def test_the_place_of_the_maximum_of_a_large_plane(sparse):
     assert cyconv.adaptive_max_pool2d(sparse(PLANE, 5), 1, return_indices=True)[1].item() == np.prod(PLANE) - 1
 
