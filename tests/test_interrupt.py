@@ -151,10 +151,13 @@ def test_a_handler_that_returns_changes_nothing(rng, alarm):
     def handler(*_):
         seen.append(cyconv.conv2d(x, w))
 
-    alarm(handler, 0.02, 0.02)
-    got = call()
-    alarm(signal.SIG_IGN, 0)
-    assert_same_bits(got, expected)
+    attempts = 0
+    while len(seen) < 2 and attempts < 20:  # a busy machine may run only the other threads of a team for a while
+        attempts += 1
+        alarm(handler, 0.02, 0.02)
+        got = call()
+        alarm(signal.SIG_IGN, 0)
+        assert_same_bits(got, expected)
     assert len(seen) >= 2
     for result in seen:
         assert_same_bits(result, small)
