@@ -20,7 +20,7 @@ from libc.string cimport memset
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real, transpose, vec
 from cyconv.kernels.tasks cimport Call, stopped
-from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
+from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of, tile_rows
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
 cdef struct Weights:
@@ -162,11 +162,12 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     cdef const Target* y = &k.target
     cdef Py_ssize_t first = index // k.parts*k.block, pixels = min(k.block, k.pixels - first)
     cdef Py_ssize_t panels = panels_of(y.K), total = panels*y.groups, chunk, step
-    cdef Py_ssize_t panel, group, column, columns, t, c, length, i, row, vector
+    cdef Py_ssize_t panel, group, column, columns, t, c, length, i, row, vector, ahead
     cdef Pixel pixel
     cdef real* y_q
     cdef Finish f
     cdef int nv
+    cdef bint cold
     cdef const real** at = <const real**>take(&scratch, k.block*s.segments + k.block, sizeof(void*))
     cdef real** out = <real**>(at + k.block*s.segments)
     cdef real* packed = <real*>take(&scratch, KC*NR, sizeof(real))
@@ -200,6 +201,8 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
         columns = min(nv*VL, y.K - column)
         f.lanes = <int>(columns - (nv - 1)*VL)
         f.column = group*y.K + column
+        cold = s.segments == 1 and panel == index % k.parts*total // k.parts
+        ahead = tile_rows(nv)*s.w.step*s.C if cold else 0
         f.bias = NULL
         if y.bias != NULL:
             for i in range(nv):
@@ -207,7 +210,7 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
             f.bias = bias
         if s.segments == 0:                         # a phase no tap reaches: zeros and the bias
             f.first = f.last = True
-            multiply_across(nv, at, 0, pixels, 0, 0, 0, packed, &f, out)
+            multiply_across(nv, at, 0, pixels, 0, 0, 0, packed, 0, &f, out)
         t = 0
         while t < s.segments:
             c = 0
@@ -220,7 +223,7 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
                 f.last = t + chunk >= s.segments and (s.by_row or c + length >= k.C)
                 multiply_across(
                     nv, at + t*k.block, k.block, pixels, group*k.C + c, min(chunk, s.segments - t), length, packed,
-                    &f, out,
+                    ahead, &f, out,
                 )
                 c += length
             t += chunk
