@@ -117,6 +117,25 @@ cdef inline Py_ssize_t panel_start(Py_ssize_t columns, Py_ssize_t panels, Py_ssi
     return index*((columns + VL - 1) // VL) // panels
 
 
+cdef struct Panel:
+    # `count` columns in nv vectors, from `first` on, counted through the groups of K columns each
+    Py_ssize_t group
+    Py_ssize_t first
+    Py_ssize_t count
+    int nv
+
+
+cdef inline Panel panel_at(Py_ssize_t K, Py_ssize_t index) noexcept nogil:
+    """Panel `index` of all groups."""
+    cdef Panel p
+    cdef Py_ssize_t panels = panels_of(K), vector = panel_start(K, panels, index % panels)
+    p.group = index // panels
+    p.nv = <int>(panel_start(K, panels, index % panels + 1) - vector)
+    p.first = p.group*K + vector*VL
+    p.count = min(p.nv*VL, K - vector*VL)
+    return p
+
+
 cdef inline void tiles_across(
     Way way, int nv, const real** at, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t start, Py_ssize_t segments,
     Py_ssize_t length, const real* panel, Py_ssize_t ahead, Finish* f, real** out,
