@@ -5,9 +5,10 @@
 #
 # Rows of the product are the numbers of a window (runs of a tap's channels, or of a whole window row), columns are
 # output channels, the reduction runs over pixels.  Loop order in a task: chunk of KC pixels, unit of rows, panel of dy,
-# tile.  The panels of a chunk are packed once, to be in L1 one by one; a unit is copied from x through one pointer per
-# (run, pixel), because in x its pixels may be 4 KiB apart, and of such lines L1 holds 12.  The sums between chunks wait
-# in dw itself.
+# tile.  The panels of a chunk are packed as the first unit meets them, to be in L1 one by one; a unit is copied from x
+# through one pointer per (run, pixel), because in x its pixels may be 4 KiB apart, and of such lines L1 holds 12.  A
+# panel that is all of dy and a unit that is a whole run are used where they lie (64 to 64 channels: +15 %).  The sums
+# between chunks wait in dw itself.
 #
 # Tasks own disjoint rows and columns of dw.  Where dw is too small to keep threads busy, the pixels are cut into
 # `splits` as well, as many as the geometry says and never as the threads do, each with a dw of its own, and these are
@@ -19,7 +20,7 @@ from libc.string cimport memset
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real, vec
 from cyconv.kernels.tasks cimport Call, stopped
-from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
+from cyconv.kernels.tile cimport Finish, Panel, multiply_down, panel_at, panels_of
 from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segments
 
 cdef enum:
@@ -27,13 +28,6 @@ cdef enum:
     MOST_PANELS = 8         # packed at a time: 256 KiB with AVX-512
     SMALL = 65536           # numbers in a dw that is cheaper to have many times than to compute row by row
     MOST_SPLITS = 16
-
-cdef struct Columns:
-    # Those of a panel: `count` columns of dy and dw from `first` on, in nv vectors
-    Py_ssize_t group
-    Py_ssize_t first
-    Py_ssize_t count
-    int nv
 
 cdef struct Outer:
     Source source
@@ -78,7 +72,7 @@ cdef inline size_t outer_bytes(const Outer* k) noexcept nogil:
 
 
 cdef inline void pack_pixels(
-    const Outer* k, Py_ssize_t first, Py_ssize_t pixels, const Columns* c, real* panel
+    const Outer* k, Py_ssize_t first, Py_ssize_t pixels, const Panel* c, real* panel
 ) noexcept nogil:
     """panel[i, :] = columns c of dy of pixel first + i, zeros after them."""
     cdef const real* dy_p = k.dy + first*k.K*k.groups + c.first
@@ -92,7 +86,7 @@ cdef inline void pack_pixels(
         panel += c.nv*VL
 
 
-cdef inline void add_pixels(const real* panel, Py_ssize_t pixels, const Columns* c, double* db) noexcept nogil:
+cdef inline void add_pixels(const real* panel, Py_ssize_t pixels, const Panel* c, double* db) noexcept nogil:
     """db += the sum of a chunk of a panel; within a chunk in vectors, between chunks in float64."""
     cdef vec sums[NV]
     cdef real* flat = <real*>sums
@@ -123,39 +117,55 @@ cdef inline void pack_unit(
         unit += UNIT
 
 
-cdef inline Columns columns_of(const Outer* k, Py_ssize_t panel) noexcept nogil:
-    cdef Columns c
-    cdef Py_ssize_t panels = panels_of(k.K), vector = panel_start(k.K, panels, panel % panels)
-    c.group = panel // panels
-    c.nv = <int>(panel_start(k.K, panels, panel % panels + 1) - vector)
-    c.first = c.group*k.K + vector*VL
-    c.count = min(c.nv*VL, k.K - vector*VL)
-    return c
+cdef struct Share:
+    # Of one task: units of rows and panels of columns of a dw, which may be that of a split, and the working memory
+    Py_ssize_t unit0
+    Py_ssize_t unit1
+    Py_ssize_t panel0
+    Py_ssize_t panel1
+    real* dw
+    double* db              # NULL where another task sums it
+    const real** at         # KC pointers to each run of x
+    const real** rows       # KC to those of `unit`
+    real* unit
+    real* panels
 
 
 cdef inline void multiply_chunk(
-    const Outer* k, const real** at, Py_ssize_t pixels, Py_ssize_t unit0, Py_ssize_t unit1, Py_ssize_t panel0,
-    Py_ssize_t panel1, const real* packed, real* copied, const real** rows, real* dw, bint first,
+    const Outer* k, const Share* d, Py_ssize_t first, Py_ssize_t pixels, bint overwrite
 ) noexcept nogil:
-    """dw (+)= the units' rows times the panels' columns, over the pixels of a chunk."""
+    """dw (+)= the units' rows times the panels' columns, over `pixels` pixels from `first` on."""
     cdef const Source* s = &k.source
     cdef Py_ssize_t C = s.C // k.groups, in_run = units_of_run(k), pitch = k.K*k.groups
-    cdef Py_ssize_t unit, panel, t, low, high, start, end
-    cdef Columns c
+    cdef Py_ssize_t unit, panel, t, low, high, start, end, readable
+    cdef const real** x_p
+    cdef real* packed
+    cdef const real* dy_p
+    cdef Panel c
     cdef Finish f
-    f.first, f.last, f.relu, f.bias = first, False, False, NULL
-    for unit in range(unit0, unit1):
+    f.first, f.last, f.relu, f.bias = overwrite, False, False, NULL
+    for unit in range(d.unit0, d.unit1):
         t, low = unit // in_run, unit % in_run*UNIT
         high = min(low + UNIT, s.length)
-        pack_unit(at + t*KC, low, high, pixels, copied)
-        for panel in range(panel0, panel1):
-            c = columns_of(k, panel)
+        x_p, readable = d.at + t*KC, s.length
+        if in_run > 1 or s.length < 2*MR:
+            pack_unit(x_p, low, high, pixels, d.unit)
+            x_p, readable = d.rows, UNIT
+        for panel in range(d.panel0, d.panel1):
+            c = panel_at(k.K, panel)
+            packed = d.panels + (panel - d.panel0)*KC*NR
+            dy_p = k.dy + first*pitch if k.groups == 1 and c.nv*VL == k.K else packed
+            if unit == d.unit0:
+                if dy_p == packed:
+                    pack_pixels(k, first, pixels, &c, packed)
+                if d.db != NULL:
+                    add_pixels(dy_p, pixels, &c, d.db)
             start = max(low, c.group*C)
             end = high if s.by_row else min(high, (c.group + 1)*C)
             f.column, f.lanes = c.first, <int>(c.count - (c.nv - 1)*VL)
             multiply_down(
-                rows, start - low, end - low, UNIT, pixels, c.nv, packed + (panel - panel0)*KC*NR,
-                dw + (t*(s.length if s.by_row else C) - c.group*C + low)*pitch, pitch, &f,
+                x_p, start - low, end - low, readable, pixels, c.nv, dy_p,
+                d.dw + (t*(s.length if s.by_row else C) - c.group*C + low)*pitch, pitch, &f,
             )
 
 
@@ -163,44 +173,38 @@ cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch
     cdef const Outer* k = <const Outer*>problem
     cdef const Source* s = &k.source
     cdef Py_ssize_t part = index % k.parts, panel_part = index // k.parts % k.panel_parts
-    cdef Py_ssize_t split = index // (k.parts*k.panel_parts)
-    cdef Py_ssize_t unit0 = part*k.units // k.parts, unit1 = (part + 1)*k.units // k.parts, in_run = units_of_run(k)
+    cdef Py_ssize_t split = index // (k.parts*k.panel_parts), in_run = units_of_run(k)
     cdef Py_ssize_t total = panels_of(k.K)*k.groups, chunks = (k.pixels + KC - 1) // KC
     cdef Py_ssize_t chunk0 = split*chunks // k.splits, chunk1 = (split + 1)*chunks // k.splits
-    cdef Py_ssize_t panel0 = panel_part*total // k.panel_parts, end = (panel_part + 1)*total // k.panel_parts
-    cdef Py_ssize_t panel1, panel, chunk, pixels, i
-    cdef real* dw = k.dw if k.splits == 1 else k.partial + split*k.partial_size
-    cdef double* db = k.partial_db + split*k.K*k.groups
-    cdef const real** at = <const real**>take(&scratch, KC*s.segments, sizeof(void*))
-    cdef const real** rows = <const real**>take(&scratch, KC, sizeof(void*))
-    cdef real* packed = <real*>take(&scratch, KC*MOST_PANELS*NR, sizeof(real))
-    cdef real* copied = <real*>take(&scratch, KC*UNIT, sizeof(real))
+    cdef Py_ssize_t panel1 = (panel_part + 1)*total // k.panel_parts, chunk, pixels, i
+    cdef Share d
+    d.unit0, d.unit1 = part*k.units // k.parts, (part + 1)*k.units // k.parts
+    d.panel0 = panel_part*total // k.panel_parts
+    d.dw = k.dw if k.splits == 1 else k.partial + split*k.partial_size
+    d.db = k.partial_db + split*k.K*k.groups if part == 0 else NULL
+    d.at = <const real**>take(&scratch, KC*s.segments, sizeof(void*))
+    d.rows = <const real**>take(&scratch, KC, sizeof(void*))
+    d.panels = <real*>take(&scratch, KC*MOST_PANELS*NR, sizeof(real))
+    d.unit = <real*>take(&scratch, KC*UNIT, sizeof(real))
     cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
     cdef real* copies = <real*>scratch
-    cdef Columns c
     memset(zeros, 0, s.readable*sizeof(real))
     for i in range(KC):
-        rows[i] = copied + i*UNIT
-    while panel0 < end:
-        panel1 = min(panel0 + MOST_PANELS, end)
-        if part == 0:
-            for panel in range(panel0, panel1):
-                c = columns_of(k, panel)
-                memset(db + c.first, 0, c.count*sizeof(double))
+        d.rows[i] = d.unit + i*UNIT
+    if d.db != NULL:
+        for i in range(d.panel0, panel1):
+            memset(d.db + panel_at(k.K, i).first, 0, panel_at(k.K, i).count*sizeof(double))
+    while d.panel0 < panel1:
+        d.panel1 = min(d.panel0 + MOST_PANELS, panel1)
         for chunk in range(chunk0, chunk1):
             pixels = min(KC, k.pixels - chunk*KC)
-            if stopped(call, pixels*(panel1 - panel0)*NR*(unit1 - unit0)*UNIT):
+            if stopped(call, pixels*(d.panel1 - d.panel0)*NR*(d.unit1 - d.unit0)*UNIT):
                 return
-            find_runs(s, chunk*KC, pixels, KC, unit0 // in_run, (unit1 - 1) // in_run + 1, at, copies, zeros)
-            for panel in range(panel0, panel1):
-                c = columns_of(k, panel)
-                pack_pixels(k, chunk*KC, pixels, &c, packed + (panel - panel0)*KC*NR)
-                if part == 0:
-                    add_pixels(packed + (panel - panel0)*KC*NR, pixels, &c, db)
-            multiply_chunk(
-                k, at, pixels, unit0, unit1, panel0, panel1, packed, copied, rows, dw, chunk == chunk0
+            find_runs(
+                s, chunk*KC, pixels, KC, d.unit0 // in_run, (d.unit1 - 1) // in_run + 1, d.at, copies, zeros
             )
-        panel0 = panel1
+            multiply_chunk(k, &d, chunk*KC, pixels, chunk == chunk0)
+        d.panel0 = d.panel1
 
 
 cdef inline void add_splits(Outer* k) noexcept nogil:
