@@ -21,16 +21,17 @@ RATE = 0.3
 
 
 def initial_parameters() -> list[np.ndarray]:
-    """Filters and biases of two convolutions, weights and biases of a layer that is fully connected."""
+    """Filters and biases of two convolutions, and of a layer that is fully connected: a convolution of one pixel."""
     rng = np.random.default_rng(0)
-    shapes = (3, 3, 1, 16), (16,), (3, 3, 16, 32), (32,), (32, 10), (10,)
+    shapes = (3, 3, 1, 16), (16,), (3, 3, 16, 32), (32,), (1, 1, 32, 10), (10,)
     return [rng.standard_normal(s) * np.sqrt(2 / np.prod(s[:-1])) if len(s) > 1 else np.zeros(s) for s in shapes]
 
 
 def loss_and_gradients(xp, ops, x, wanted, parameters):
     """A batch (N, 8, 8, 1) forward and backward; `wanted` is 1 for its digit and 0 for others.
 
-    The same lines for NumPy and cyconv, and for Dask and cyconv.dask.
+    The same lines for NumPy and cyconv, and for Dask and cyconv.dask.  Every product of matrices is cyconv's: NumPy's
+    ``a.T @ b`` may round otherwise where ``a`` came from another worker, because it is then not aligned in memory.
     """
     w1, b1, w2, b2, w3, b3 = parameters
     N = x.shape[0]
@@ -40,14 +41,13 @@ def loss_and_gradients(xp, ops, x, wanted, parameters):
     y2 = ops.conv2d(p1, w2, b2, padding="same")
     a2 = xp.maximum(y2, 0)
     p2 = ops.avg_pool2d(a2, 4)
-    z = p2[:, 0, 0] @ w3 + b3
+    z = ops.conv2d(p2, w3, b3)[:, 0, 0]
     e = xp.exp(z - z.max(axis=1, keepdims=True))
     share = e / e.sum(axis=1, keepdims=True)
     loss = -xp.log((share * wanted).sum(axis=1)).sum() / N
 
-    dz = (share - wanted) / N
-    dw3, db3 = p2[:, 0, 0].T @ dz, dz.sum(axis=0)
-    dp2 = (dz @ w3.T)[:, None, None]
+    dz = ((share - wanted) / N)[:, None, None]
+    dp2, dw3, db3 = ops.conv2d_backward(dz, p2, w3)
     dy2 = xp.where(y2 > 0, ops.avg_pool2d_backward(dp2, a2.shape, 4), 0.0)
     dp1, dw2, db2 = ops.conv2d_backward(dy2, p1, w2, padding="same")
     dy1 = xp.where(y1 > 0, ops.max_pool2d_backward(dp1, a1, 2), 0.0)
@@ -89,7 +89,7 @@ def main() -> None:
     print(f"one process, NumPy:           {len(plain)} losses from {plain[0]:.4f} to {plain[-1]:.4f}")
     with dask.config.set(scheduler="synchronous"):
         alone, _ = train(with_dask, *task)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         processes = client.run(lambda: __import__("os").getpid())
         together, seconds = train(with_dask, *task)
     difference = max(abs(a - b) / abs(a) for a, b in zip(plain, together, strict=True))

@@ -226,7 +226,7 @@ def test_a_worker_shares_its_limit_out(workers_threads, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
     monkeypatch.setattr(threads, "get_num_threads", lambda: min((3, threads._share.get() or 3)))
     monkeypatch.setattr(cyconv, "get_num_threads", threads.get_num_threads)
-    cluster = {"processes": False, "n_workers": 1, "threads_per_worker": workers_threads, "dashboard_address": None}
+    cluster = {"processes": False, "n_workers": 1, "threads_per_worker": workers_threads, "dashboard_address": ":0"}
     with distributed.LocalCluster(**cluster) as cluster, distributed.Client(cluster):
         x = da.ones((8, 4, 4, 1), chunks=(1, 4, 4, 1))
         seen = limits_seen(x).max().compute(scheduler="distributed")
