@@ -61,38 +61,44 @@ def conv2d(
         Filters.
     b : array_like, (K,) or (1, 1, 1, K), optional
         Added to every pixel.
-    stride, dilation : int or (int, int)
-        Distance of neighbouring windows, and of neighbouring taps of a window: (height, width).
+    stride : int or (int, int)
+        Distance of neighbouring windows: in both directions, or (height, width).
+    dilation : int or (int, int)
+        Distance of neighbouring taps of a window.
     padding : int, (int, int), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
-        Rows and columns of zeros around x.  "same" gives ``ceil(H / stride)`` rows, with the odd row of padding at the
-        bottom and the right, as TensorFlow; "same_lower" puts it at the top and the left.
+        Rows and columns of zeros around x; "valid" is none.  "same" makes y as large as x, or ``ceil(H / stride)``
+        rows, with the odd row of padding at the bottom and the right, as TensorFlow; "same_lower" puts it at the top
+        and the left.
     groups : int
-        Output channel k sees the input channels of its group only; must divide C and K.
+        Cut the channels of x and of y into so many parts, and compute each part of y from its part of x.  It must
+        divide C and K; with ``groups=C`` the convolution is depthwise.
     activation : None or "relu"
         Applied to y before it leaves the registers.
     algorithm : "auto", "direct" or "winograd"
         How to compute it.  "auto" takes Winograd's algorithm for large convolutions with 3 by 3 filters, stride 1,
-        dilation 1 and one group where it is faster (`set_algorithm`); its rounding errors are a few times as large.
+        dilation 1 and one group where it is faster; its rounding errors are a few times as large.  `explain` says which
+        it takes, and `set_algorithm` what "auto" stands for.
     out : ndarray, optional
         Where to put y: of the right shape and dtype, in C order.  May overlap the inputs.
 
     Returns
     -------
     ndarray, (N, OH, OW, K), or (OH, OW, K) for one image
-        ``OH = (H + top + bottom - dilation*(R - 1) - 1) // stride + 1``.
+        ``OH = (H + top + bottom - dilation*(R - 1) - 1) // stride + 1``, and OW likewise.
 
     Raises
     ------
     ValueError
         For shapes that do not fit together and parameters out of range.
     TypeError
-        For dtypes and kinds of objects that are not accepted.
+        For complex, longdouble, object and string dtypes, masked arrays, and arguments of a wrong kind.
 
     See Also
     --------
     conv2d_backward : the gradients with respect to x, w and b.
     conv_transpose2d : the way back from y to the shape of x.
     conv1d : the same for sequences.
+    PreparedConv2d : the same with fixed filters, made ready once.
 
     Notes
     -----
@@ -127,6 +133,13 @@ def conv2d(
     ((8, 112, 112, 32), dtype('float32'))
     >>> cyconv.conv2d(y, np.ones((3, 3, 1, 32), np.float32), padding="same", groups=32).shape
     (8, 112, 112, 32)
+
+    What does not fit is refused before anything is computed:
+
+    >>> cyconv.conv2d(x, np.ones((3, 3, 2, 1)))
+    Traceback (most recent call last):
+        ...
+    ValueError: `w` takes 2 channels in each of 1 `groups`, but `x` has 1: shapes (3, 3, 2, 1) and (1, 4, 4, 1)
     """
     check_names(algorithm, activation)
     if b is None:

@@ -99,22 +99,34 @@ def explain(
     Returns
     -------
     Explanation
-        With the attributes `algorithm`, `reason`, `kernel`, `isa`, `dtype`, `register_tile`, `tile`, `blocking`,
-        `threads` and `work`; printed, it is a short text.
+        Printed, a short text; its facts are the attributes `algorithm`, `reason`, `kernel`, `isa`, `dtype`,
+        `register_tile`, `tile`, `blocking`, `threads` and `work`.
 
     Raises
     ------
     ValueError, TypeError
         As `conv2d`.
 
+    See Also
+    --------
+    set_algorithm : what ``algorithm="auto"`` stands for.
+    show_config : the instruction sets and the limits of threads of this installation.
+
     Examples
     --------
+    Numbers behind ... depend on the machine:
+
     >>> import cyconv
     >>> found = cyconv.explain((4, 56, 56, 64), (3, 3, 64, 64), padding=1)
+    >>> print(found)
+    Winograd F(4x4, 3x3): Winograd is estimated to cost ... of direct; it is taken below ...
+    kernel winograd for ... in float32, register tile ... x ...
+    784 tiles in blocks of ..., ... tasks, ... bytes of scratch a thread
+    462,422,016 multiply-adds, at most ... threads
     >>> found.algorithm, found.tile, found.blocking["tiles"]
     ('winograd', (4, 4), 784)
-    >>> print(cyconv.explain((1, 5, 5, 3), (3, 3, 3, 8)))  # doctest: +ELLIPSIS
-    direct: 1,944 multiply-adds; Winograd is considered from ...
+    >>> print(cyconv.explain((1, 5, 5, 3), (3, 3, 3, 8), dtype="float64").reason)
+    1,944 multiply-adds; Winograd is considered from ...
     """
     check_algorithm(algorithm)
     geometry.choice(direction, "direction", DIRECTIONS)

@@ -58,6 +58,8 @@ def max_pool2d(
 ) -> Real | tuple[Real, NDArray[np.int64]]:
     """The maximum of each window, channel by channel.
 
+    ``y[n, i, j, c] = max(x[n, i*stride + r*dilation - top, j*stride + s*dilation - left, c])`` over r and s
+
     Parameters
     ----------
     x : array_like, (N, H, W, C) or (H, W, C)
@@ -67,13 +69,14 @@ def max_pool2d(
     stride : int or (int, int), optional
         Distance of neighbouring windows; by default the window's size.
     padding : int, (int, int), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
-        Rows and columns around x that no maximum is taken from; at most half the window.
+        Rows and columns around x that no maximum is taken from; at most half the window.  "same" gives
+        ``ceil(H / stride)`` rows, as in `conv2d`.
     dilation : int or (int, int)
         Distance of the taps of a window.
     ceil_mode : bool
-        Let a last window hang over the edge, unless it would begin beyond the input and its padding before.
+        Round OH and OW up: a last window may hang over the bottom and the right, if it begins before the end of x.
     return_indices : bool
-        Also return where the maxima are: int64, into the H*W plane of each image and channel.
+        Also return where the maxima are, for `max_unpool2d` and `max_pool2d_backward`.
     out : ndarray, optional
         Where to put y: of the right shape and dtype, in C order.
 
@@ -81,21 +84,41 @@ def max_pool2d(
     -------
     y : ndarray, (N, OH, OW, C), or (OH, OW, C) for one image
         NaN where the window holds one, as `numpy.max`.
+        ``OH = (H + top + bottom - dilation*(R - 1) - 1) // stride + 1``, and OW likewise.
     indices : ndarray of int64, the shape of y, if `return_indices`
-        Of the first maximum in row-major order.
+        ``h*W + w`` of the first maximum in row-major order.
 
     Raises
     ------
-    ValueError, TypeError
-        For shapes that do not fit together, parameters out of range, and dtypes that are not accepted.
+    ValueError
+        For shapes that do not fit together and parameters out of range.
+    TypeError
+        For dtypes and kinds of objects that are not accepted.
+
+    See Also
+    --------
+    max_pool2d_backward : the gradient.
+    max_unpool2d : the maxima back where they were.
+    avg_pool2d, lp_pool2d : other means of a window.
+    adaptive_max_pool2d, global_max_pool2d : windows by the size of the result.
+    max_pool1d : the same for sequences.
 
     Examples
     --------
     >>> import numpy as np, cyconv
     >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
-    >>> cyconv.max_pool2d(x, 2)[0, :, :, 0]
+    >>> y, indices = cyconv.max_pool2d(x, 2, return_indices=True)
+    >>> y[0, :, :, 0]
     array([[ 5.,  7.],
            [13., 15.]])
+    >>> indices[0, :, :, 0]
+    array([[ 5,  7],
+           [13, 15]])
+
+    ResNet's first pooling halves the rows and columns:
+
+    >>> cyconv.max_pool2d(np.ones((8, 112, 112, 64), np.float32), 3, stride=2, padding=1).shape
+    (8, 56, 56, 64)
     """
     (x,) = real_arrays(("x",), (x,))
     g = geometry.pool(x.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
@@ -225,7 +248,7 @@ def avg_pool2d(
     dilation : int or (int, int)
         Distance of the taps of a window.
     ceil_mode : bool
-        Let a last window hang over the edge, unless it would begin beyond the input and its padding before.
+        As in `max_pool2d`.
     count_include_pad : bool
         Divide by the taps in the input and its padding, instead of those in the input.  The part of a window that
         ceil_mode lets hang over the padding never counts.

@@ -19,8 +19,9 @@ from cyconv.geometry import Padding
 class PreparedConv2d:
     """`conv2d` with fixed filters: what depends on them alone is checked, copied and transformed once.
 
-    A call gives the same bits as `conv2d`.  It is never modified after it was made, so any number of threads may call
-    it at the same time, and later changes to the arrays w and b have no effect on it.  It can be pickled.
+    Make it from the weights of a trained layer, and call it with images: ``layer(x)`` has the bits of
+    ``conv2d(x, w, b, ...)``.  It never changes: threads may share it, and what happens to the arrays w and b later has
+    no effect on it.  It can be pickled.
 
     Parameters
     ----------
@@ -36,6 +37,10 @@ class PreparedConv2d:
     ValueError, TypeError
         As `conv2d`.
 
+    See Also
+    --------
+    conv2d : for filters that change from call to call.
+
     Notes
     -----
     The filters of Winograd's algorithm are kept transformed if that takes at most 2 MiB, which is up to 64 to 128
@@ -45,9 +50,13 @@ class PreparedConv2d:
     Examples
     --------
     >>> import numpy as np, cyconv
-    >>> layer = cyconv.PreparedConv2d(np.ones((3, 3, 1, 2)), padding=1, activation="relu")
-    >>> layer(np.ones((1, 4, 5, 1))).shape
-    (1, 4, 5, 2)
+    >>> rng = np.random.default_rng(0)
+    >>> w, b = rng.standard_normal((3, 3, 16, 32), np.float32), np.zeros(32, np.float32)
+    >>> layer = cyconv.PreparedConv2d(w, b, padding="same", activation="relu")
+    >>> x = rng.standard_normal((4, 28, 28, 16), np.float32)
+    >>> y = layer(x)
+    >>> y.shape, np.array_equal(y, cyconv.conv2d(x, w, b, padding="same", activation="relu"))
+    ((4, 28, 28, 32), True)
     """
 
     def __init__(
@@ -94,7 +103,18 @@ class PreparedConv2d:
         return filters
 
     def __call__(self, x: ArrayLike, *, out: Real | None = None) -> Real:
-        """The convolution of x, (N, H, W, C) or (H, W, C), as `conv2d` gives it.
+        """Convolve images.
+
+        Parameters
+        ----------
+        x : array_like, (N, H, W, C) or (H, W, C)
+            Images, channels last, of any size that the window fits in.
+        out : ndarray, optional
+            Where to put y: of the right shape and dtype, in C order.
+
+        Returns
+        -------
+        ndarray, (N, OH, OW, K), or (OH, OW, K) for one image
 
         Raises
         ------

@@ -10,7 +10,7 @@ import pytest
 import cyconv
 
 README = Path(__file__).parents[1] / "README.md"
-FUNCTIONS = [name for name in cyconv.__all__ if inspect.isroutine(getattr(cyconv, name))]
+FUNCTIONS = [name for name in cyconv.__all__ if callable(getattr(cyconv, name))]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
