@@ -1,4 +1,13 @@
-"""Convolution and pooling for NumPy arrays, NHWC, forward and backward, float32 and float64."""
+"""Convolution and pooling for NumPy arrays, NHWC, forward and backward, float32 and float64.
+
+Begin with `conv2d`, `conv2d_backward`, `max_pool2d` and `avg_pool2d`: each docstring has shapes, dtypes, errors and an
+example.  The functions of the notebook "Convolutional Neural Networks: Step by Step" are here under their own names,
+from `zero_pad` to `pool_backward`.  `explain` says how a convolution would be computed, and `show_config` what this
+installation is made of.
+
+`cyconv.autograd`, `cyconv.jax`, `cyconv.dask` and `cyconv.torch` bring it to those libraries, each by an import of its
+own.
+"""
 
 from cyconv.adaptive import (
     adaptive_avg_pool2d,
