@@ -204,7 +204,7 @@ def conv2d_input_grad(
 
     Notes
     -----
-    The kernel of `conv2d` on rotated filters; a stride s is s*s dense convolutions, one for each phase of the pixels.
+    The kernel of `conv2d` on rotated filters; a stride s is at most s*s dense convolutions, one for each phase.
 
     Examples
     --------

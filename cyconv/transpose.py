@@ -61,7 +61,7 @@ def conv_transpose2d(
 
     Notes
     -----
-    Computed as stride*stride dense convolutions, one for each phase of the pixels of y: no zeros are inserted and
+    Computed as at most stride*stride dense convolutions, one for each phase of y's pixels: no zeros are inserted and
     nothing is scattered.  After Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
 
     Examples

@@ -120,6 +120,16 @@ def test_input_that_no_window_sees_has_zero_gradient(dtype):
 
 
 @EVERYWHERE
+@pytest.mark.parametrize("groups", [1, 3])
+def test_input_that_lies_beside_every_tap_has_zero_gradient(groups, dtype):
+    """The only taps see padding."""
+    dy, w = np.ones((2, 2, 2, 6), dtype), np.ones((1, 1, 6 // groups, 6), dtype)
+    assert_exact(
+        cyconv.conv2d_input_grad(dy, w, (2, 1, 1, 6), stride=2, padding=1, groups=groups), np.zeros((2, 1, 1, 6))
+    )
+
+
+@EVERYWHERE
 @pytest.mark.parametrize(("C", "K"), [(3, 5), (17, 9)])
 def test_a_nan_in_the_gradient_reaches_its_own_window_only(C, K, dtype, rng):
     dy, w = np.ones((2, 4, 5, K), dtype), np.ones((3, 2, C, K), dtype)

@@ -232,6 +232,29 @@ def test_an_empty_batch_of_far_images_costs_nothing():
     assert time.thread_time() - start < SECONDS
 
 
+# Good arguments, and a stride as large as the image: not taps times strides, which took each of these ten seconds.
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "stride", "options"),
+    [
+        ((1, 1, 60_000, 16), (1, 60_000, 16, 16), (1, 60_000), {}),
+        ((1, 1, 60_000, 16), (1, 30_000, 16, 16), (1, 60_000), {"dilation": 2}),
+        ((1, 60_000, 1, 16), (60_000, 1, 1, 16), (60_000, 1), {"groups": 16}),
+        ((1, 60_000, 2, 1), (15_000, 2, 1, 1), (15_000, 1), {}),
+        ((1, 1000, 1000, 1), (1000, 1000, 1, 1), 1000, {}),
+    ],
+    ids=str,
+)
+def test_the_time_of_a_gradient_is_that_of_its_arrays(x, w, stride, options):
+    y = cyconv.geometry.conv(x, w, stride, 0, options.get("dilation", 1), options.get("groups", 1)).y
+    dy, w = np.ones(y, np.float32), np.ones(w, np.float32)
+    start = time.process_time()
+    dx = cyconv.conv2d_input_grad(dy, w, x, stride=stride, **options)
+    assert time.process_time() - start < 1
+    assert dx.max() == w.shape[3] // options.get("groups", 1)
+
+
 # Arrays that change during the call: a parameter whose __index__ gives them another shape, or another thread.
 
 

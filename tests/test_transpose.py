@@ -42,6 +42,8 @@ CASES = (
     Transposed((2, 4, 5, 6), (3, 3), 4, stride=2, groups=2),
     Transposed((2, 4, 5, 6), (3, 3), 6, stride=2, padding=1, output_padding=1, groups=6),
     Transposed((2, 4, 5, 6), (3, 3), 18, groups=6),
+    *(Transposed((2, 2, 2, 6), (1, 1), 6, stride=2, padding=1, groups=groups) for groups in (1, 6)),
+    *(Transposed((2, 4, 5, 20), (2, 2), 20, stride=(4, 3), output_padding=(3, 0), groups=groups) for groups in (1, 20)),
     Transposed((2, 1, 1, 3), (4, 4), 4),
     Transposed((0, 4, 5, 3), (3, 3), 4, stride=2),
     Transposed((1, 4, 4, 100), (4, 4), 60, stride=2, padding=1),

@@ -1,16 +1,21 @@
 """Direct convolution: forward and input gradient (correlate.pxd), weight gradient (outer.pxd)."""
 
+from libc.stdint cimport INTPTR_MAX
 from libc.stdlib cimport free
 
 from cyconv.kernels.correlate cimport Work, correlate_task, pixel_block, set_forward, set_gradient, work_bytes
 from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_task, pack_rows, product_width
 from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, outer_task, plan_outer
+from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_conv
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
-from cyconv.kernels.tasks cimport run_tasks
+from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport panels_of
-from cyconv.kernels.windows cimport forward_axis, gradient_axis, plan_segments
+from cyconv.kernels.windows cimport Axis, forward_axis, plan_segments
+
+cdef enum:
+    SETUP = 4096        # multiply-adds that take as long as finding the windows of a task
 
 
 def describe():
@@ -18,35 +23,66 @@ def describe():
     return describe_build()
 
 
-cdef void share_out(Work* k, int threads) noexcept nogil:
-    """Cut the work into tasks of equal size, at least a few per thread; weights are read once per block of pixels."""
-    cdef Py_ssize_t block = pixel_block(&k.source), panels = panels_of(k.target.K)*k.target.groups, blocks
+cdef struct Run:
+    Work work           # axes and pixels are those of a phase
+    Phases phases
+    Py_ssize_t tasks    # of each phase
+
+
+cdef inline void set_phase(Work* k, const Phases* p, Py_ssize_t phase) noexcept nogil:
+    k.source.h, k.source.w = p.h[phase // p.n_w], p.w[phase % p.n_w]
     k.pixels = k.source.h.count*k.source.w.count*k.images
-    blocks = max(1, (k.pixels + block - 1) // block)
+    plan_segments(&k.source, k.target.groups == 1, 0)
+
+
+cdef void phase_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
+    """Task index // phases of phase index % phases, which has fewer of them if its outputs are fewer."""
+    cdef const Run* run = <const Run*>problem
+    cdef Work k = run.work
+    cdef Py_ssize_t phases = run.phases.n_h*run.phases.n_w
+    set_phase(&k, &run.phases, index % phases)
+    index //= phases
+    if index // k.parts*k.block < k.pixels and not stopped(call, SETUP):
+        correlate_task(&k, index, scratch, call)
+
+
+cdef size_t share_out(Run* run, int threads) noexcept nogil:
+    """Cut every phase into tasks of equal size, at least a few per thread; weights are read once per block of pixels.
+    Returns the bytes of scratch that a task needs."""
+    cdef Work* k = &run.work
+    cdef Py_ssize_t panels = panels_of(k.target.K)*k.target.groups, phases = run.phases.n_h*run.phases.n_w
+    cdef Py_ssize_t pixels = 0, block = INTPTR_MAX, blocks, phase
+    cdef size_t size = 0
+    for phase in range(phases):
+        set_phase(k, &run.phases, phase)
+        pixels, block = max(pixels, k.pixels), min(block, pixel_block(&k.source))
+    blocks = max(1, (pixels + block - 1) // block)
     k.parts = 1
     if threads > 1:
-        if blocks < 2*threads and panels >= 2*threads:
-            k.parts = min(panels, (4*threads + blocks - 1) // blocks)
+        if blocks*phases < 2*threads and panels >= 2*threads:
+            k.parts = min(panels, (4*threads + blocks*phases - 1) // (blocks*phases))
         else:
             blocks = max((blocks + threads - 1) // threads*threads, 2*threads)
-    block = (k.pixels + blocks - 1) // blocks
+    block = (pixels + blocks - 1) // blocks
     k.block = max(2*MR, (block + 2*MR - 1) // (2*MR)*(2*MR))
+    run.tasks = (pixels + k.block - 1) // k.block*k.parts
+    for phase in range(phases):
+        set_phase(k, &run.phases, phase)
+        size = max(size, work_bytes(k))
+    return lines(size, 1)
 
 
-cdef int run(Work* k, int threads) except -1:
-    """All tasks of one set of windows."""
+cdef int run_phases(Run* run, int threads) except -1:
+    cdef Py_ssize_t phases = run.phases.n_h*run.phases.n_w
     cdef size_t size
-    cdef Py_ssize_t tasks
     cdef void* block
-    share_out(k, threads)
-    if k.pixels == 0:
+    if phases == 0:         # a stride over an image that is narrower than its padding
         return 0
-    size = lines(work_bytes(k), 1)
-    tasks = (k.pixels + k.block - 1) // k.block*k.parts
-    threads = <int>min(threads, tasks)
+    size = share_out(run, threads)
+    threads = <int>min(threads, run.tasks*phases)
     block = allocate(size*threads)
     try:
-        return run_tasks(correlate_task, k, tasks, threads, align(block), size)
+        return run_tasks(phase_task, run, run.tasks*phases, threads, align(block), size)
     finally:
         free(block)
 
@@ -55,10 +91,11 @@ cdef int run_narrow(Narrow* k, const real* w, int threads) except -1:
     cdef size_t shared = lines(k.R*k.K*product_width(k), sizeof(real)), size = lines(narrow_bytes(k), 1)
     cdef void* block = allocate(shared + size*threads)
     k.packed = <real*>align(block)
+    k.outputs = (k.H - 1) // k.phases.h[0].out_step + 1
     try:
         with nogil:
             pack_rows(k, w)
-        return run_tasks(narrow_task, k, k.N*k.H, threads, align(block) + shared, size)
+        return run_tasks(narrow_task, k, k.N*k.phases.n_h*k.outputs, threads, align(block) + shared, size)
     finally:
         free(block)
 
@@ -72,14 +109,14 @@ def forward(
 
     x (N, H, W, C), w (R, S, C // groups, K), b (K,) or None, y (N, OH, OW, K); nothing is empty.
     """
-    cdef Work k
+    cdef Run run
+    cdef Axis h = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
+    cdef Axis v = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
     check_conv(&x.shape[0], &w.shape[0], &y.shape[0], groups)
     check_bias(b, y.shape[3])
-    set_forward(&k, x, w, b, y, groups, relu)
-    k.source.h = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
-    k.source.w = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
-    plan_segments(&k.source, groups == 1, 0)
-    run(&k, threads)
+    set_forward(&run.work, x, w, b, y, groups, relu)
+    run.phases.h, run.phases.w, run.phases.n_h, run.phases.n_w = &h, &v, 1, 1
+    run_phases(&run, threads)
 
 
 def input_grad(
@@ -90,34 +127,31 @@ def input_grad(
     """dx[n, h, v, c] = act(b[c] + sum dy[n, i, j, k] * w[r, s, c, k]) where i*stride + r*dilation - pad = h, ...
 
     dy (N, OH, OW, K), w (R, S, C // groups, K), b (C,) or None, dx (N, H, W, C); nothing is empty.  With a bias this is
-    transposed convolution.  One set of windows for each of stride_h * stride_w phases.
+    transposed convolution.  One set of windows for each phase (phases.pxd).
     """
-    cdef Work k
-    cdef Py_ssize_t a, c
+    cdef Run run
     cdef Narrow narrow
     check_conv(&dx.shape[0], &w.shape[0], &dy.shape[0], groups)
     check_bias(b, dx.shape[3])
-    if groups == 1 and dilation_w == 1:
-        narrow.N, narrow.OH, narrow.OW, narrow.K = dy.shape[0], dy.shape[1], dy.shape[2], dy.shape[3]
-        narrow.H, narrow.W, narrow.C = dx.shape[1], dx.shape[2], dx.shape[3]
-        narrow.R, narrow.S, narrow.dilation_h = w.shape[0], w.shape[1], dilation_h
-        narrow.stride_h, narrow.stride_w, narrow.pad_h, narrow.pad_w = stride_h, stride_w, pad_h, pad_w
-        if narrow_pays(&narrow):
-            narrow.dy, narrow.dx, narrow.bias = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], NULL if b is None else &b[0]
-            narrow.relu = relu
-            run_narrow(&narrow, &w[0, 0, 0, 0], threads)
-            return
-    set_gradient(&k, dy, w, b, dx, groups, relu)
-    for a in range(min(stride_h, dx.shape[1])):
-        k.source.h = gradient_axis(
-            dy.shape[1], dx.shape[1], w.shape[0], stride_h, pad_h, dilation_h, (a + pad_h) % stride_h
-        )
-        for c in range(min(stride_w, dx.shape[2])):
-            k.source.w = gradient_axis(
-                dy.shape[2], dx.shape[2], w.shape[1], stride_w, pad_w, dilation_w, (c + pad_w) % stride_w
-            )
-            plan_segments(&k.source, groups == 1, 0)
-            run(&k, threads)
+    find_phases(
+        &run.phases, &dy.shape[0], &w.shape[0], &dx.shape[0], stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
+    )
+    try:
+        fill_gaps(&run.phases, dx, b, relu, threads)
+        if groups == 1 and dilation_w == 1:
+            narrow.phases = run.phases
+            narrow.N, narrow.OH, narrow.OW, narrow.K = dy.shape[0], dy.shape[1], dy.shape[2], dy.shape[3]
+            narrow.H, narrow.W, narrow.C = dx.shape[1], dx.shape[2], dx.shape[3]
+            narrow.R, narrow.S, narrow.stride_w, narrow.pad_w = w.shape[0], w.shape[1], stride_w, pad_w
+            if narrow_pays(&narrow):
+                narrow.dy, narrow.dx, narrow.bias = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], NULL if b is None else &b[0]
+                narrow.relu = relu
+                run_narrow(&narrow, &w[0, 0, 0, 0], threads)
+                return
+        set_gradient(&run.work, dy, w, b, dx, groups, relu)
+        run_phases(&run, threads)
+    finally:
+        free(run.phases.h)
 
 
 def weight_grad(

@@ -197,7 +197,7 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     step = KC*NV // panel_at(y.K, panels_of(y.K) - 1).nv
     taps = max(1, step // s.length)
     cuts = 1 if s.by_row else (k.C + step - 1) // step
-    chunks = max(1, (s.segments + taps - 1) // taps*cuts)       # one for a phase no tap reaches: zeros and the bias
+    chunks = (s.segments + taps - 1) // taps*cuts
     f.lo, f.relu = 0, y.relu
     for i in range(panels*chunks):
         p = panel_at(y.K, panel0 + (i // chunks if panels_first else i % panels))

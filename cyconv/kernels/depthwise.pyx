@@ -20,11 +20,12 @@ from libc.string cimport memset
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
 from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise, first_of_tile, tile_of_row
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_row
+from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
 from cyconv.kernels.simd cimport describe_build, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
-from cyconv.kernels.windows cimport Axis, forward_axis, gradient_axis
+from cyconv.kernels.windows cimport Axis, forward_axis
 
 cdef enum:
     BAND = 8            # rows of outputs that a task goes down before it turns to the next tile
@@ -32,16 +33,14 @@ cdef enum:
     NEAR = 64           # tiles whose weight gradients are added up before they join the others
 
 cdef struct Problem:
-    const real* x       # source (N, rows.size, columns.size, C // spread)
+    const real* x       # source (N, h.size, w.size, C // spread)
     real* y             # target (N, H, W, C // fold)
     Depthwise tile
-    const Axis* rows    # one for each phase of the target's rows, in their order
-    const Axis* columns
-    Py_ssize_t phases_h
-    Py_ssize_t phases_w
+    Phases phases
     Py_ssize_t N
     Py_ssize_t H
-    Py_ssize_t bands
+    Py_ssize_t bands    # of the rows of an image and phase, at most
+    Py_ssize_t columns  # of a phase, at most
     Py_ssize_t spread   # filters to a channel of the source: the multiplier of a convolution
     Py_ssize_t fold     # filters to a channel of the target: that of an input gradient
 
@@ -73,10 +72,13 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
     cdef Py_ssize_t n = task // f.bands, first = task % f.bands*BAND, tile = 0, p, q, last, a, b
     cdef const real* x_n
     cdef real* y_n = f.y + n*f.H*k.W*(k.C // f.fold)
-    while tile < f.columns[0].count and not stopped(call, BAND*TILE*k.C*k.S):
-        for a in range(min(f.phases_h, f.H)):
-            for b in range(min(f.phases_w, k.W)):
-                h, w = f.rows[a], f.columns[b]
+    while tile < f.columns:
+        for a in range(f.phases.n_h):
+            h = f.phases.h[a]
+            if stopped(call, BAND*TILE*k.C*k.S*h.taps):
+                return
+            for b in range(f.phases.n_w):
+                w = f.phases.w[b]
                 last = min(first + BAND, h.count)
                 if tile >= w.count or first >= last:
                     continue
@@ -96,9 +98,12 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
 cdef int run(Problem* f, int threads) except -1:
     cdef size_t size = 0
     cdef void* block
-    f.bands = (f.rows[0].count + BAND - 1) // BAND
+    if f.phases.n_h*f.phases.n_w == 0:
+        return 0
+    f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
+    f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
     if f.spread != 1:
-        size = lines(seen(&f.rows[0], BAND)*seen(&f.columns[0], TILE)*f.tile.C, sizeof(real))
+        size = lines(seen(&f.phases.h[0], BAND)*seen(&f.phases.w[0], TILE)*f.tile.C, sizeof(real))
     elif f.fold != 1:
         size = lines(TILE*f.tile.C, sizeof(real))
     block = allocate(threads*size)
@@ -122,7 +127,7 @@ def forward(
     f.x, f.y, f.N, f.H = &x[0, 0, 0, 0], &y[0, 0, 0, 0], x.shape[0], y.shape[1]
     f.tile.w, f.tile.bias, f.tile.relu = &w[0, 0, 0, 0], NULL if b is None else &b[0], relu
     f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], y.shape[2]
-    f.rows, f.columns, f.phases_h, f.phases_w = &rows, &columns, 1, 1
+    f.phases.h, f.phases.w, f.phases.n_h, f.phases.n_w = &rows, &columns, 1, 1
     f.spread, f.fold = w.shape[3] // groups, 1
     run(&f, threads)
 
@@ -136,22 +141,18 @@ def input_grad(
     check_depthwise(&dx.shape[0], &w.shape[0], &dy.shape[0], groups)
     check_bias(b, groups)
     cdef Problem f
-    cdef Py_ssize_t H = dx.shape[1], W = dx.shape[2], phases_h = min(stride_h, H), phases_w = min(stride_w, W), a
-    cdef Axis* rows = <Axis*>allocate((phases_h + phases_w)*sizeof(Axis))
-    cdef Axis* columns = rows + phases_h
-    for a in range(phases_h):
-        rows[a] = gradient_axis(dy.shape[1], H, w.shape[0], stride_h, pad_h, dilation_h, (a + pad_h) % stride_h)
-    for a in range(phases_w):
-        columns[a] = gradient_axis(dy.shape[2], W, w.shape[1], stride_w, pad_w, dilation_w, (a + pad_w) % stride_w)
-    f.x, f.y, f.N, f.H = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], dy.shape[0], H
+    f.x, f.y, f.N, f.H = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], dy.shape[0], dx.shape[1]
     f.tile.w, f.tile.bias, f.tile.relu = &w[0, 0, 0, 0], NULL if b is None else &b[0], relu
-    f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], W
-    f.rows, f.columns, f.phases_h, f.phases_w = rows, columns, phases_h, phases_w
+    f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], dx.shape[2]
     f.spread, f.fold = 1, w.shape[3] // groups
+    find_phases(
+        &f.phases, &dy.shape[0], &w.shape[0], &dx.shape[0], stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
+    )
     try:
+        fill_gaps(&f.phases, dx, b, relu, threads)
         run(&f, threads)
     finally:
-        free(rows)
+        free(f.phases.h)
 
 
 cdef void empty_into(real* near, real* total, Py_ssize_t size) noexcept nogil:

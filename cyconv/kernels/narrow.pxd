@@ -13,12 +13,14 @@
 
 from libc.string cimport memset
 
+from cyconv.kernels.phases cimport Phases
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport (
     MR, VGREATER, VL, VLOAD, VSELECT, VZERO, load_upto, real, store_upto, vec,
 )
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
+from cyconv.kernels.windows cimport Axis
 
 cdef enum:
     LARGEST = 1 << 20       # bytes of the products of a row
@@ -38,20 +40,24 @@ cdef struct Narrow:
     Py_ssize_t C
     Py_ssize_t R
     Py_ssize_t S
-    Py_ssize_t stride_h
     Py_ssize_t stride_w
-    Py_ssize_t pad_h
     Py_ssize_t pad_w
-    Py_ssize_t dilation_h
+    Phases phases           # of the rows; the columns of a row are gathered whatever their phase
+    Py_ssize_t outputs      # rows of dx in a phase, at most
 
 
 cdef inline Py_ssize_t product_width(const Narrow* k) noexcept nogil:
     return (k.S*k.C + VL - 1) // VL*VL
 
 
+cdef inline Py_ssize_t most_rows(const Narrow* k) noexcept nogil:
+    """Window rows that lead to a row of dx."""
+    return k.phases.h[0].taps
+
+
 cdef inline size_t narrow_bytes(const Narrow* k) noexcept nogil:
     return (
-        lines(k.R*k.OW*product_width(k) + VL, sizeof(real))
+        lines(most_rows(k)*k.OW*product_width(k) + VL, sizeof(real))
         + 2*lines(k.OW + 2*MR, sizeof(void*))
     )
 
@@ -93,21 +99,25 @@ cdef inline void gather_row(const Narrow* k, const real* products, Py_ssize_t ro
         store_upto(dx_h + v*k.C, value, k.C)
 
 
-cdef inline void narrow_task(const void* problem, Py_ssize_t row, char* scratch, Call* call) noexcept nogil:
-    """Row `row` of the rows of dx of all images."""
+cdef inline void narrow_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
+    """A row of an image's dx: row q of phase index % n_h."""
     cdef const Narrow* k = <const Narrow*>problem
-    cdef Py_ssize_t n = row // k.H, h = row % k.H, r, i, j, panel, columns = k.S*k.C, wide = product_width(k), rows = 0
+    cdef const Axis* h = &k.phases.h[index % k.phases.n_h]
+    cdef Py_ssize_t n = index // k.phases.n_h // k.outputs, q = index // k.phases.n_h % k.outputs, row
+    cdef Py_ssize_t t, r, i, j, panel, columns = k.S*k.C, wide = product_width(k), rows = 0
     cdef Py_ssize_t panels = panels_of(columns), start, width
-    cdef real* products = <real*>take(&scratch, k.R*k.OW*wide + VL, sizeof(real))
+    cdef real* products = <real*>take(&scratch, most_rows(k)*k.OW*wide + VL, sizeof(real))
     cdef const real** at = <const real**>take(&scratch, k.OW + 2*MR, sizeof(void*))
     cdef real** out = <real**>take(&scratch, k.OW + 2*MR, sizeof(void*))
     cdef Finish f
     f.lo, f.first, f.last, f.relu, f.bias, f.lanes = 0, True, False, False, NULL, VL
-    for r in range(k.R):
-        i = h + k.pad_h - r*k.dilation_h
-        if i < 0 or i % k.stride_h or i // k.stride_h >= k.OH:
+    if q >= h.count:
+        return
+    row = n*k.H + h.out + q*h.out_step
+    for t in range(h.taps):
+        r, i = h.tap + t*h.tap_step, h.base + q + t*h.slope
+        if not 0 <= i < k.OH:
             continue
-        i = i // k.stride_h
         for j in range(k.OW + 2*MR):                # the spare rows of the last tile read the last pixel again
             at[j] = k.dy + ((n*k.OH + i)*k.OW + min(j, k.OW - 1))*k.K
             out[j] = products + (rows*k.OW + min(j, k.OW - 1))*wide
@@ -126,4 +136,7 @@ cdef inline void narrow_task(const void* problem, Py_ssize_t row, char* scratch,
 
 cdef inline bint narrow_pays(const Narrow* k) noexcept nogil:
     """Fewer channels than lanes, rows of taps that are neighbours, and products of a row that stay in the caches."""
-    return k.C < VL and k.S > 1 and k.R*k.OW*product_width(k)*<Py_ssize_t>sizeof(real) < LARGEST
+    return (
+        k.phases.n_h > 0 and k.C < VL and k.S > 1
+        and most_rows(k)*k.OW*product_width(k)*<Py_ssize_t>sizeof(real) < LARGEST
+    )

@@ -4,9 +4,9 @@
 # filter coordinate  tap + j*tap_step, and lands on output coordinate  out + i*out_step.
 #
 #   convolution      step = stride, slope = dilation: every output uses every tap
-#   input gradient   of a convolution with stride s falls into s phases; in each one the outputs are s apart, read
-#                    neighbouring source pixels (step = 1) and use every (s / gcd(s, dilation))-th tap, in descending
-#                    order so that the source address ascends.  No scatter, no atomics, no zeros in between.
+#   input gradient   of a convolution with stride s falls into phases (phases.pxd); in each one the outputs are s apart,
+#                    read neighbouring source pixels (step = 1) and use every (s / gcd(s, dilation))-th tap, in
+#                    descending order so that the source address ascends.  No scatter, no atomics, no zeros in between.
 
 from libc.string cimport memcpy, memset
 
@@ -42,19 +42,16 @@ cdef inline Py_ssize_t gcd(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 
 cdef inline Axis gradient_axis(
     Py_ssize_t size, Py_ssize_t outputs, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t pad, Py_ssize_t dilation,
-    Py_ssize_t phase,
+    Py_ssize_t first,
 ) noexcept nogil:
-    """Axis of the outputs whose padded coordinate is `phase` modulo the stride; `size` is that of the gradient read."""
+    """Axis of the outputs that tap `first` leads to, and every period-th after it; `size` is that of the gradient."""
     cdef Axis a
-    cdef Py_ssize_t common = gcd(stride, dilation), period = stride // common, first = 0, last
+    cdef Py_ssize_t common = gcd(stride, dilation), period = stride // common, last
     a.size, a.step, a.slope, a.tap_step, a.out_step = size, 1, dilation // common, -period, stride
-    a.out = (phase + stride - pad % stride) % stride
-    a.count = (outputs - a.out + stride - 1) // stride if a.out < outputs else 0
-    while first < kernel and first < period and (first*dilation) % stride != phase:
-        first += 1
-    if first >= kernel or first >= period:
-        a.taps = a.tap = a.base = 0
-        return a
+    a.out = (first*dilation - pad) % stride
+    if a.out < 0:
+        a.out += stride
+    a.count = (outputs - a.out - 1) // stride + 1 if a.out < outputs else 0
     a.taps = (kernel - 1 - first) // period + 1
     last = first + (a.taps - 1)*period
     a.tap = last
