@@ -1,13 +1,16 @@
 """Fair timing: contenders take turns in one process until their medians are known.
 
-A turn is a pause, an untimed call, then timed calls for some milliseconds.  The pause is there because
-OpenMP and ONNX Runtime threads spin for a while after their work and would slow the next contender.
+A turn is a pause, an untimed call, then timed calls for some milliseconds.  The pause, where there are several
+threads, is there because those of OpenMP and ONNX Runtime spin for a while after their work and would slow the next
+contender.  The untimed call finds the caches and the heap as another contender left them, and the order of the turns
+is drawn anew in each round, so that nobody always comes after the same one.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,9 +53,10 @@ def alternate(
     try:
         rounds = 0
         waiting = list(range(len(calls)))
+        draw = random.Random(0)
         while waiting:
             rounds += 1
-            for i in waiting:
+            for i in draw.sample(waiting, len(waiting)):
                 spent[i] += _turn(calls[i], numbers[i], samples[i], pause)
             waiting = [
                 i
@@ -70,7 +74,7 @@ def _turn(call: Callable[[], Any], number: int, samples: list[float], pause: boo
     start = perf_counter()
     if pause:
         sleep(PAUSE)
-        call()
+    call()
     timed = perf_counter()
     now = timed
     while now - timed < TURN:
