@@ -18,7 +18,7 @@ the other outputs of its tile.
 
 from libc.stdlib cimport free
 
-from cyconv.kernels.correlate cimport Weights, Work, set_forward, set_gradient
+from cyconv.kernels.correlate cimport Target, Weights, Work, set_forward, set_gradient
 from cyconv.kernels.scratch cimport LINE, align, allocate, lines, take
 from cyconv.kernels.shapes cimport check_bias, check_winograd
 from cyconv.kernels.simd cimport (
@@ -128,34 +128,45 @@ cdef inline void expect_filters(
             j += LINE // <Py_ssize_t>sizeof(real)
 
 
-cdef void output_tile(
-    const real* m, Py_ssize_t step, int nv, const Work* k, Py_ssize_t n, Py_ssize_t h, Py_ssize_t v, Py_ssize_t column,
-    Py_ssize_t columns,
+cdef inline void output_vector(
+    const real* m, Py_ssize_t step, const Target* y, vec bias, real* y_hv, int rows, int columns, Py_ssize_t lanes
 ) noexcept nogil:
-    """Up to 4 x 4 outputs from (h, v) on, `columns` channels from `column` on."""
+    """Up to 4 x 4 outputs of up to VL channels: A M A^T, bias and activation."""
     cdef vec d[6]
     cdef vec t[24]
-    cdef vec y[4]
+    cdef vec out[4]
+    cdef int i, j
+    for j in range(6):
+        for i in range(6):
+            d[i] = VLOAD(m + (i*6 + j)*step)
+        transform_output4(d, t + j, 6)
+    for i in range(rows):
+        transform_output4(t + i*6, out, 1)
+        for j in range(4):
+            if j < columns:
+                out[j] = out[j] + bias
+                if y.relu:
+                    out[j] = VSELECT(VGREATER(VZERO, out[j]), VZERO, out[j])
+                store_upto(y_hv + (i*y.W + j)*y.K, out[j], lanes)
+
+
+cdef void output_tile(
+    const real* m, Py_ssize_t step, int nv, const Target* y, Py_ssize_t n, Py_ssize_t h, Py_ssize_t v,
+    Py_ssize_t column, Py_ssize_t columns,
+) noexcept nogil:
+    """Up to 4 x 4 outputs from (h, v) on, `columns` channels from `column` on."""
+    cdef real* y_hv = y.y + ((n*y.H + h)*y.W + v)*y.K + column
+    cdef int q, rows = <int>min(4, y.H - h), count = <int>min(4, y.W - v)
+    cdef Py_ssize_t lanes
     cdef vec bias = VZERO
-    cdef Py_ssize_t H = k.target.H, W = k.target.W, K = k.target.K, lanes
-    cdef real* y_h = k.target.y + ((n*H + h)*W + v)*K + column
-    cdef int i, j, q, rows = <int>min(4, H - h), count = <int>min(4, W - v)
     for q in range(nv):
         lanes = columns - q*VL
-        if k.target.bias != NULL:
-            bias = load_upto(k.target.bias + column + q*VL, lanes)
-        for j in range(6):
-            for i in range(6):
-                d[i] = VLOAD(m + (i*6 + j)*step + q*VL)
-            transform_output4(d, t + j, 6)
-        for i in range(rows):
-            transform_output4(t + i*6, y, 1)
-            for j in range(4):
-                if j < count:
-                    y[j] = y[j] + bias
-                    if k.target.relu:
-                        y[j] = VSELECT(VGREATER(VZERO, y[j]), VZERO, y[j])
-                    store_upto(y_h + (i*W + j)*K + q*VL, y[j], lanes)
+        if y.bias != NULL:
+            bias = load_upto(y.bias + column + q*VL, lanes)
+        if rows == 4 and count == 4 and lanes >= VL:        # without a branch an output
+            output_vector(m + q*VL, step, y, bias, y_hv + q*VL, 4, 4, VL)
+        else:
+            output_vector(m + q*VL, step, y, bias, y_hv + q*VL, rows, count, lanes)
 
 
 cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
@@ -216,7 +227,7 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
             c += length
         for i in range(tiles):
             output_tile(
-                m + i*NR, step_m, nv, k, (first + i) // (g.across*g.down), (first + i) // g.across % g.down*4,
+                m + i*NR, step_m, nv, &k.target, (first + i) // (g.across*g.down), (first + i) // g.across % g.down*4,
                 (first + i) % g.across*4, vector*VL, columns,
             )
 

@@ -2,8 +2,12 @@
 # (winograd_weights.pxd).
 
 from cyconv.kernels.scratch cimport LINE
-from cyconv.kernels.simd cimport MR, VL, VSTORE, VZERO, load_upto, real, vec
+from cyconv.kernels.simd cimport HOLD, MR, VL, VSTORE, load_upto, real, vec
 from cyconv.kernels.transform cimport transform_source
+
+cdef extern from *:
+    "static const real ZEROS[256];"
+    const real ZEROS[256]       # the channels of a pixel beyond the image, a chunk of them at most
 
 
 cdef inline Py_ssize_t apart(Py_ssize_t numbers) noexcept nogil:
@@ -15,27 +19,44 @@ cdef inline Py_ssize_t padded(Py_ssize_t channels) noexcept nogil:
     return (max(2*MR, channels) + VL - 1) // VL*VL
 
 
+cdef inline void source_vector(
+    const real** pixel, Py_ssize_t c, Py_ssize_t lanes, real* out, Py_ssize_t step
+) noexcept nogil:
+    """out[e*step + c] = B d B^T of up to VL channels from c on."""
+    cdef vec d[6]
+    cdef vec t[36]
+    cdef int i, j
+    for j in range(6):
+        for i in range(6):
+            d[i] = load_upto(pixel[i*6 + j] + c, lanes)
+            HOLD(d[i])
+        transform_source(d, t + j, 6)
+    for i in range(6):
+        transform_source(t + i*6, d, 1)
+        for j in range(6):
+            VSTORE(out + (i*6 + j)*step + c, d[j])
+
+
 cdef inline void source_tile(
     const real* x_n, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t h, Py_ssize_t v,
     real* out, Py_ssize_t step, Py_ssize_t pitch,
 ) noexcept nogil:
     """out[e*step + c] = B d B^T of the 6 x 6 pixels from (h, v) on, channels c0 .. c1 - 1; zeros beyond the image."""
-    cdef vec d[6]
-    cdef vec t[36]
-    cdef const real* x_v
-    cdef Py_ssize_t c = c0, i, j, lanes
+    cdef const real* pixel[36]
+    cdef const real* x_hv = x_n + (h*W + v)*C + c0
+    cdef Py_ssize_t i, j, c = 0
     cdef bint inside = 0 <= h and h + 6 <= H and 0 <= v and v + 6 <= W
-    while c < c0 + pitch:
-        lanes = max(0, c1 - c)
-        for j in range(6):
-            x_v = x_n + (h*W + v + j)*C + c
-            for i in range(6):
-                d[i] = VZERO
-                if inside or (0 <= h + i < H and 0 <= v + j < W):
-                    d[i] = load_upto(x_v + i*W*C, lanes)
-            transform_source(d, t + j, 6)
+    if inside:
         for i in range(6):
-            transform_source(t + i*6, d, 1)
             for j in range(6):
-                VSTORE(out + (i*6 + j)*step + c - c0, d[j])
+                pixel[i*6 + j] = x_hv + (i*W + j)*C
+    else:
+        for i in range(6):
+            for j in range(6):
+                pixel[i*6 + j] = x_hv + (i*W + j)*C if 0 <= h + i < H and 0 <= v + j < W else ZEROS
+    while c + VL <= c1 - c0:
+        source_vector(pixel, c, VL, out, step)
+        c += VL
+    while c < pitch:
+        source_vector(pixel, c, max(0, c1 - c0 - c), out, step)
         c += VL
