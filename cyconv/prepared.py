@@ -43,7 +43,7 @@ class PreparedConv2d:
 
     Notes
     -----
-    The filters of Winograd's algorithm are kept transformed if that takes at most 2 MiB, which is up to 64 to 128
+    The filters of Winograd's algorithm are kept transformed if that takes at most 3 MiB, which is up to 64 to 128
     channels on either side: four times the memory of w.  Larger ones are transformed in each call, because reading four
     times as much from memory takes longer than the arithmetic.
 
