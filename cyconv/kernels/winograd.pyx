@@ -32,7 +32,7 @@ from cyconv.kernels.transform cimport transform_filter3, transform_output4
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
 from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
 from cyconv.kernels.winograd_weights cimport (
-    GRADIENT_TILES, Gradient, gradient_bytes, gradient_task, set_gradient_tasks,
+    Gradient, gradient_bytes, gradient_task, set_gradient_tasks,
 )
 
 cdef enum:
@@ -372,7 +372,7 @@ def weight_grad(
     k.N, k.H, k.W, k.C = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
     k.OH, k.OW, k.K = dy.shape[1], dy.shape[2], dy.shape[3]
     k.pad_h, k.pad_w = pad_h, pad_w
-    set_gradient_tasks(&k)
+    set_gradient_tasks(&k, threads)
     tasks = k.ranges*k.groups*k.splits
     threads = <int>min(threads, tasks)
     numbers = 9*k.C*k.K
@@ -409,9 +409,9 @@ def blocking(
     cdef Gradient k
     if of_weights:
         k.N, k.OH, k.OW, k.C, k.K = N, H, W, C, K
-        set_gradient_tasks(&k)
+        set_gradient_tasks(&k, threads)
         return {
-            "tiles": k.tiles, "block": min(k.tiles, GRADIENT_TILES), "tasks": k.ranges*k.groups*k.splits,
+            "tiles": k.tiles, "block": k.block, "tasks": k.ranges*k.groups*k.splits,
             "scratch": gradient_bytes(&k),
         }
     set_tiling(&g, N, H, W, C, K, False, threads)

@@ -5,7 +5,7 @@
 #
 # One (C x tiles) times (tiles x K) product per e, summed over blocks of tiles.  A task keeps its 36 products in L2:
 # RANGE channels of x times as many of dy, so that either is transformed again once for every RANGE channels of the
-# other.
+# other.  If there is a single block, no sum waits for the next one and a task takes many panels: x is transformed once.
 
 from libc.string cimport memset
 
@@ -45,6 +45,8 @@ cdef struct Gradient:
     Py_ssize_t groups   # of panels
     Py_ssize_t splits
     Py_ssize_t pitch
+    Py_ssize_t block    # tiles
+    Py_ssize_t waiting  # panels of a task whose products wait for the next block
 
 
 cdef inline void gradient_tile(
@@ -98,29 +100,30 @@ cdef inline void filter_gradient(
                 store_upto(dw_c + (i*3 + j)*k.C*k.K + q*VL, y[j], columns - q*VL)
 
 
-cdef inline Py_ssize_t together() noexcept nogil:
-    """Panels of a task: RANGE columns, so that source and outputs are transformed equally often."""
-    return max(1, RANGE // NR)
-
-
-cdef inline void set_gradient_tasks(Gradient* k) noexcept nogil:
+cdef inline void set_gradient_tasks(Gradient* k, int threads) noexcept nogil:
     """Ranges of C x groups of panels of K; if these are too few for many threads, the tiles are split as well, in
     numbers that the shapes alone decide."""
+    cdef Py_ssize_t panels = panels_of(k.K)
     k.across, k.down = (k.OW + 3) // 4, (k.OH + 3) // 4
     k.tiles = k.N*k.across*k.down
+    k.block = min(k.tiles, GRADIENT_TILES)
     k.ranges = (k.C + RANGE - 1) // RANGE
     k.pitch = padded((k.C + k.ranges - 1) // k.ranges)
-    k.groups = (panels_of(k.K) + together() - 1) // together()
     k.splits = 1
-    if k.ranges*k.groups < MOST_SPLITS:
-        k.splits = max(1, min(MOST_SPLITS // (k.ranges*k.groups), k.tiles // (2*GRADIENT_TILES)))
+    if k.tiles <= GRADIENT_TILES:
+        k.waiting = 1
+        k.groups = 1 if threads == 1 else min(panels, (2*threads + k.ranges - 1) // k.ranges)
+    else:
+        k.waiting = max(1, RANGE // NR)             # RANGE columns: source and outputs are transformed equally often
+        k.groups = (panels + k.waiting - 1) // k.waiting
+        if k.ranges*k.groups < MOST_SPLITS:
+            k.splits = max(1, min(MOST_SPLITS // (k.ranges*k.groups), k.tiles // (2*GRADIENT_TILES)))
 
 
 cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
     return (
-        lines(36*apart(GRADIENT_TILES*k.pitch), sizeof(real)) + lines(GRADIENT_TILES, sizeof(void*))
-        + lines(36*together()*apart(GRADIENT_TILES*NR), sizeof(real))
-        + lines(36*together()*apart(k.pitch*NR), sizeof(real))
+        lines(36*apart(k.block*k.pitch), sizeof(real)) + lines(k.block, sizeof(void*))
+        + lines(36*apart(k.block*NR), sizeof(real)) + lines(36*k.waiting*apart(k.pitch*NR), sizeof(real))
     )
 
 
@@ -132,13 +135,11 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
     cdef Py_ssize_t c0 = part*k.C // k.ranges, c1 = (part + 1)*k.C // k.ranges
     cdef Py_ssize_t panel0 = group*panels // k.groups, panel1 = (group + 1)*panels // k.groups
     cdef Py_ssize_t panel, column, columns, first, tiles, i, e, n, h, v, last = (split + 1)*k.tiles // k.splits
-    cdef Py_ssize_t step_v = apart(GRADIENT_TILES*k.pitch), step_u = apart(GRADIENT_TILES*NR)
-    cdef Py_ssize_t step_m = apart(k.pitch*NR)
+    cdef Py_ssize_t step_v = apart(k.block*k.pitch), step_u = apart(k.block*NR), step_m = apart(k.pitch*NR)
     cdef real* xs = <real*>take(&scratch, 36*step_v, sizeof(real))
-    cdef const real** at = <const real**>take(&scratch, GRADIENT_TILES, sizeof(void*))
-    cdef real* dys = <real*>take(&scratch, 36*together()*step_u, sizeof(real))
-    cdef real* m = <real*>take(&scratch, 36*together()*step_m, sizeof(real))
-    cdef real* dy_p
+    cdef const real** at = <const real**>take(&scratch, k.block, sizeof(void*))
+    cdef real* dys = <real*>take(&scratch, 36*step_u, sizeof(real))
+    cdef real* m = <real*>take(&scratch, 36*k.waiting*step_m, sizeof(real))
     cdef real* m_p
     cdef vec sums[NV]
     cdef Finish f
@@ -150,9 +151,7 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
         memset(k.partial_db + split*k.K + column, 0, columns*sizeof(double))
     first = split*k.tiles // k.splits
     while first < last:
-        tiles = min(GRADIENT_TILES, last - first)
-        if stopped(call, 36*tiles*(c1 - c0)*NR*(panel1 - panel0)):
-            return
+        tiles = min(k.block, last - first)
         for i in range(tiles):
             n = (first + i) // (k.across*k.down)
             h = (first + i) // k.across % k.down*4
@@ -161,29 +160,28 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
                 k.x + n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, h - k.pad_h, v - k.pad_w, xs + i*k.pitch, step_v, k.pitch
             )
         for panel in range(panel0, panel1):
+            if stopped(call, 36*tiles*(c1 - c0)*NR):
+                return
             nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
             column = panel_start(k.K, panels, panel)*VL
             columns = min(nv*VL, k.K - column)
-            dy_p = dys + (panel - panel0)*36*step_u
-            m_p = m + (panel - panel0)*36*step_m
             for i in range(nv):
                 sums[i] = VZERO
             for i in range(tiles):
-                gradient_tile(k, first + i, nv, column, columns, dy_p + i*nv*VL, step_u, sums)
+                gradient_tile(k, first + i, nv, column, columns, dys + i*nv*VL, step_u, sums)
             if part == 0:
                 for i in range(columns):
                     k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
+            m_p = m + (panel - panel0) % k.waiting*36*step_m
             for e in range(36):
                 for i in range(tiles):
                     at[i] = xs + e*step_v + i*k.pitch
-                multiply_down(at, 0, c1 - c0, k.pitch, tiles, nv, dy_p + e*step_u, m_p + e*step_m, NR, &f)
+                multiply_down(at, 0, c1 - c0, k.pitch, tiles, nv, dys + e*step_u, m_p + e*step_m, NR, &f)
+            if first + tiles == last:
+                for i in range(c1 - c0):
+                    filter_gradient(
+                        k, m_p + i*NR, step_m, nv, c0 + i, column, columns,
+                        k.dw if k.splits == 1 else k.partial + split*9*k.C*k.K,
+                    )
         f.first = False
         first += tiles
-    for panel in range(panel0, panel1):
-        nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
-        column = panel_start(k.K, panels, panel)*VL
-        for i in range(c1 - c0):
-            filter_gradient(
-                k, m + (panel - panel0)*36*step_m + i*NR, step_m, nv, c0 + i, column, min(nv*VL, k.K - column),
-                k.dw if k.splits == 1 else k.partial + split*9*k.C*k.K,
-            )
