@@ -1,9 +1,9 @@
 """Which kernel computes a convolution: what was asked for, what applies, and what is likely to be faster.
 
 The cost model counts multiply-adds.  Winograd's F(4x4, 3x3) takes 36 a tile of 16 outputs instead of 144, and pays for
-it with transforms: of every tile, in proportion to the channels, and of the filters, once for each block of tiles or
-once for their gradient.  Its constants were fitted to the ratio of the two algorithms' times over the 3 by 3 layers of
-ResNet-50, VGG-16 and the CIFAR networks on AVX-512, one thread.
+it with transforms: of every tile, in proportion to the channels, and of the filters, once for each block of tiles, once
+in all if they are small, or once for their gradient.  Its constants were fitted to the ratio of the two algorithms'
+times over the 3 by 3 layers of ResNet-50, VGG-16 and the CIFAR networks and nine smaller ones, on AVX-512, one thread.
 """
 
 import os
@@ -20,11 +20,14 @@ WORTH = 1 << 20
 
 TILE = 36
 BLOCK = 120  # tiles whose filters are transformed together (kernels/winograd.pyx)
-PRODUCT = 1.45  # what a multiply-add of Winograd's products costs more than one of direct convolution
+KEPT = 1 << 14  # filters that are transformed once for all blocks
+SINGLE = 64  # tiles of a weight gradient in a single block: x is then transformed once (kernels/winograd_weights.pxd)
+LANES = 8  # outputs are computed in vectors of so many, or some such number
+PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 8.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
-GRADIENT_TRANSFORM = 3.0  # the same in the weight gradient, for each RANGE of channels of the other operand
-FILTER_TRANSFORM = 3.5  # the same for a filter, in every block of tiles
-FILTER_BACK = 8.5  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
+GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each RANGE of channels of the other operand
+FILTER_TRANSFORM = 5.2  # the same for a filter, in every block of tiles
+FILTER_BACK = 9.0  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
 MARGIN = 0.95  # Winograd must promise a twentieth: it rounds more
 
 
@@ -84,20 +87,20 @@ class Choice(NamedTuple):
     reason: str
 
 
-def kernel_for(g: Conv, algorithm: str, *, of_weights: bool = False) -> str:
-    """The kernel module that computes a product of g: forward, input gradient or, `of_weights`, weight gradient."""
+def kernel_for(g: Conv, algorithm: str, direction: str = "forward") -> str:
+    """The kernel module that computes a product of g: "forward", "input_grad" or "weight_grad"."""
     if algorithm == "direct" or (g.work < WORTH and algorithm == _auto == "auto"):  # without a look-up, for small calls
         return g.kernel
-    return _choice(g, algorithm, _auto, of_weights).kernel
+    return _choice(g, algorithm, _auto, direction).kernel
 
 
-def choose(g: Conv, algorithm: str, *, of_weights: bool = False) -> Choice:
+def choose(g: Conv, algorithm: str, direction: str = "forward") -> Choice:
     """`kernel_for` with the reason."""
-    return _choice(g, algorithm, _auto, of_weights)
+    return _choice(g, algorithm, _auto, direction)
 
 
 @lru_cache(maxsize=1024)
-def _choice(g: Conv, algorithm: str, auto: str, of_weights: bool) -> Choice:
+def _choice(g: Conv, algorithm: str, auto: str, direction: str) -> Choice:
     setting = "" if algorithm != "auto" else f' and "auto" is set to "{auto}"' if auto != "auto" else ""
     given = f'`algorithm` is "{algorithm}"{setting}'
     named = auto if algorithm == "auto" else algorithm
@@ -112,9 +115,9 @@ def _choice(g: Conv, algorithm: str, auto: str, of_weights: bool) -> Choice:
         return Choice("winograd", given)
     if g.work < WORTH:
         return Choice(g.kernel, f"{g.work:,} multiply-adds; Winograd is considered from {WORTH:,}")
-    cost = winograd_cost(g, of_weights)
-    reason = f"Winograd is estimated to cost {cost / g.work:.2f} of direct; it is taken below {MARGIN}"
-    return Choice("winograd" if cost < MARGIN * g.work else g.kernel, reason)
+    cost = winograd_cost(g, direction)
+    reason = f"Winograd is estimated to cost {cost:.2f} of direct; it is taken below {MARGIN}"
+    return Choice("winograd" if cost < MARGIN else g.kernel, reason)
 
 
 def winograd_applies(g: Conv) -> bool:
@@ -130,14 +133,17 @@ def _obstacle(g: Conv) -> str:
     return f"filters {g.w[:2]}, stride {stride_h, stride_w}, dilation {dilation_h, dilation_w}, groups {groups}"
 
 
-def winograd_cost(g: Conv, of_weights: bool) -> float:
-    """What F(4x4, 3x3) costs, in multiply-adds of direct convolution."""
-    (N, OH, OW, K), C = g.y, g.x[3]
-    tiles = N * -(-OH // 4) * -(-OW // 4)
-    if of_weights:
+def winograd_cost(g: Conv, direction: str) -> float:
+    """What F(4x4, 3x3) costs, as a share of direct convolution."""
+    (N, H, W, K), C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
+    K = -(-K // LANES) * LANES
+    tiles = N * -(-H // 4) * -(-W // 4)
+    if direction == "weight_grad":
         products = tiles * C * K * PRODUCT
-        transforms = tiles * (C * -(-K // 64) + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
+        groups = 1 if tiles <= SINGLE else -(-K // 64)
+        transforms = tiles * (C * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
     else:
         products = -(-tiles // 6) * 6 * C * K * PRODUCT
-        transforms = tiles * (C + K) * TILE_TRANSFORM + -(-tiles // BLOCK) * C * K * FILTER_TRANSFORM
-    return TILE * (products + transforms)
+        blocks = 1 if C * K <= KEPT else -(-tiles // BLOCK)
+        transforms = tiles * (C + K) * TILE_TRANSFORM + blocks * C * K * FILTER_TRANSFORM
+    return TILE * (products + transforms) / (9 * N * H * W * C * K)

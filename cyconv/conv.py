@@ -231,7 +231,7 @@ def conv2d_input_grad(
 
 
 def _input_grad(dy: Real, w: Real, dx: Real, g: geometry.Conv, algorithm: str) -> None:
-    kernel = kernel_for(g, algorithm)
+    kernel = kernel_for(g, algorithm, "input_grad")
     if g.work:
         kernels.modules[kernel, dy.dtype].input_grad(
             dy if dy.ndim == 4 else dy[None],
@@ -304,7 +304,7 @@ def conv2d_weight_grad(
 
 
 def _weight_grad(dy: Real, x: Real, dw: Real, db: Real | None, g: geometry.Conv, algorithm: str) -> None:
-    kernel = kernel_for(g, algorithm, of_weights=True)
+    kernel = kernel_for(g, algorithm, "weight_grad")
     if g.work:
         kernels.modules[kernel, dy.dtype].weight_grad(
             dy if dy.ndim == 4 else dy[None],

@@ -134,8 +134,7 @@ def explain(
     given = (x_dtype, w_dtype) if dtype is None else (as_array(np.empty(0, dtype), "dtype").dtype,)
     computed = common_dtype(given)
     g = geometry.conv(x_shape, w_shape, stride, padding, dilation, groups)
-    of_weights = direction == "weight_grad"
-    choice = choose(g, algorithm, of_weights=of_weights)
+    choice = choose(g, algorithm, direction)
     module = kernels.modules[choice.kernel, computed]
     team = threads.team(g.work)
     winograd = choice.kernel == "winograd"
@@ -148,7 +147,9 @@ def explain(
         dtype=computed,
         register_tile=None if choice.kernel == "depthwise" else module.describe()["tile"],
         tile=(4, 4) if winograd else None,
-        blocking=module.blocking(*outputs[:3], C, outputs[3], of_weights, team) if winograd and g.work else {},
+        blocking=module.blocking(*outputs[:3], C, outputs[3], direction == "weight_grad", team)
+        if winograd and g.work
+        else {},
         threads=team,
         work=g.work,
     )
