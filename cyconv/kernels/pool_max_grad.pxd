@@ -1,9 +1,9 @@
-# The gradient of maxima: windows that meet give first to the columns that hold their maximum, these then to the rows;
-# a window that meets no other gives to its pixels at once.
+# The gradient of maxima, one axis after the other: windows give to the columns that hold their maximum, these then to
+# the rows.
 
 from libc.string cimport memset
 
-from cyconv.kernels.pool_max cimport ROW, VALUE, Found, take_better
+from cyconv.kernels.pool_max cimport Found
 from cyconv.kernels.reach cimport MOST, Series
 from cyconv.kernels.simd cimport (
     LEQUAL, LFILL, LLOAD, VEQUAL, VL, VLOAD, VSELECT, VZERO, lane, load_upto, lvec, mask, real, store_upto, vec,
@@ -97,43 +97,3 @@ cdef inline void give(
         e += VL
     if e < length:
         give_vector(all_ties, fresh, x_h + e, best + e, place + e, number, share + e, dx_h + e, length - e)
-
-
-cdef inline void lone_vector(
-    bint all_ties, Py_ssize_t R, Py_ssize_t S, const real* x_w, const real* dy_w, real* dx_w, Py_ssize_t down,
-    Py_ssize_t across, Py_ssize_t r0, Py_ssize_t r1, Py_ssize_t left,
-) noexcept nogil:
-    cdef vec best = load_upto(x_w, left), share = load_upto(dy_w, left)
-    cdef lvec place = LFILL(0), none = LFILL(0)
-    cdef mask hit
-    cdef Py_ssize_t r, s
-    for r in range(R):
-        for s in range(S):
-            if r or s:
-                take_better(
-                    VALUE if all_ties else ROW, load_upto(x_w + r*down + s*across, left), LFILL(r*S + s), none,
-                    &best, &place, &none,
-                )
-    for r in range(R):
-        if r0 <= r < r1:
-            for s in range(S):
-                if all_ties:
-                    hit = VEQUAL(load_upto(x_w + r*down + s*across, left), best)
-                else:
-                    hit = LEQUAL(place, LFILL(r*S + s))
-                store_upto(dx_w + r*down + s*across, VSELECT(hit, share, VZERO), left)
-
-
-cdef inline void lone_windows(
-    bint all_ties, Py_ssize_t R, Py_ssize_t S, const Series* series, const real* x_w, const real* dy_w, real* dx_w,
-    Py_ssize_t down, Py_ssize_t across, Py_ssize_t r0, Py_ssize_t r1,
-) noexcept nogil:
-    cdef Py_ssize_t m, e, i, o, outputs = series.count, length = series.length
-    cdef Py_ssize_t source_step = series.source_step, out_step = series.out_step
-    for m in range(outputs):
-        i, o, e = m*source_step, m*out_step, 0
-        while e + VL <= length:
-            lone_vector(all_ties, R, S, x_w + i + e, dy_w + o + e, dx_w + i + e, down, across, r0, r1, VL)
-            e += VL
-        if e < length:
-            lone_vector(all_ties, R, S, x_w + i + e, dy_w + o + e, dx_w + i + e, down, across, r0, r1, length - e)

@@ -8,6 +8,12 @@ from cyconv.kernels.simd cimport VL, real
 
 cdef enum:
     STRIP = 32768       # bytes of a strip's row; shorter ones read memory by 10 % slower, longer ones leave the cache
+    HELD = 9            # pixels of a window whose sums fit in registers
+
+cdef enum Share:
+    FIRST               # dy goes to the first pixel that holds the maximum,
+    TIES                # to every one that does,
+    EVENLY              # or a part of it to every pixel
 
 cdef struct Pool:
     Reach rows
@@ -28,8 +34,8 @@ cdef struct Pool:
     real* dx
     Py_ssize_t* indices         # of the maxima in their H x W plane, or NULL
     bint small                  # all windows have at most MOST pixels
-    bint all_ties
-    bint lone                   # no two windows meet
+    Share share
+    bint windowed               # the gradient goes window by window
     Py_ssize_t bands            # of rows of each image
     size_t scratch              # bytes of a thread
 
@@ -66,6 +72,21 @@ cdef inline bint apart(const Reach* a) noexcept:
         if a.terms[t].source <= a.terms[t - 1].source:
             return False
     return True
+
+
+cdef inline bint by_windows(const Pool* k) noexcept:
+    """Whether the gradient goes window by window, not one axis after the other: if few windows meet in a pixel.
+
+    Elsewhere than in 2x2/2 and 3x3/2 that waits for memory where the channels leave vectors half empty."""
+    cdef Py_ssize_t R = most_terms(&k.rows), S = most_terms(&k.columns)
+    cdef Py_ssize_t down = k.rows.source_step, across = k.columns.source_step
+    if R == S and down == across == 2 and (R == 2 or R == 3):
+        return True
+    if k.C % VL and k.C < 4*VL:
+        return False
+    if k.share == EVENLY:
+        return R*S <= 3*down*across
+    return R*S <= HELD or (apart(&k.rows) and apart(&k.columns))
 
 
 cdef inline void plan(Pool* k, const Reach* outputs, const Reach* between) noexcept:
