@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cyconv import geometry, kernels, threads
-from cyconv.arrays import Real, as_array, real_arrays
+from cyconv.arrays import Real, as_array, empty, real_arrays
 
 
 def max_unpool2d(x: ArrayLike, indices: ArrayLike, output_shape: Sequence[int]) -> Real:
@@ -51,22 +51,21 @@ def max_unpool2d(x: ArrayLike, indices: ArrayLike, output_shape: Sequence[int]) 
 
 def scatter(values: Real, indices: ArrayLike, shape: tuple[int, ...], *, add: bool) -> Real:
     """Values put at their indices into images of `shape`, or added up there; zeros elsewhere."""
-    # A private copy: nobody can change it between the check and the kernel.
-    where = np.array(as_array(indices, "indices"), order="C")
+    where = as_array(indices, "indices")
     if where.dtype.kind not in "iu":
         raise TypeError(f"`indices` must be integers, got dtype {where.dtype}")
     if where.shape != values.shape:
         raise ValueError(f"`indices` has shape {where.shape}; it must be that of the values, {values.shape}")
     N, H, W, C = geometry.images(shape)
-    if where.size and not (where.min() >= 0 and where.max() < H * W):
+    if not values.size:
+        return np.zeros(shape, values.dtype)
+    planes = empty((N, H * W, C), values.dtype)
+    if not planes.size or not kernels.modules["pool", values.dtype].scatter(
+        values.reshape(N, -1, C),
+        np.require(where, np.intp, ["C", "A"]).reshape(N, -1, C),
+        add,
+        planes,
+        min(N, threads.team(values.size * geometry.POOLED)),
+    ):
         raise ValueError(f"`indices` must be at least 0 and less than H * W = {H * W}")
-    planes = np.zeros((N, H * W, C), values.dtype)
-    if values.size:
-        kernels.modules["pool", values.dtype].scatter(
-            values.reshape(N, -1, C),
-            where.astype(np.intp, copy=False).reshape(N, -1, C),
-            add,
-            planes,
-            min(N, threads.team(values.size * geometry.POOLED)),
-        )
     return planes.reshape(shape)

@@ -1,5 +1,7 @@
 """Gradients of pooling: where the maximum was, ties first or all, and shares of the average."""
 
+from dataclasses import replace
+
 import draw
 import numpy as np
 import pytest
@@ -37,6 +39,18 @@ def test_average(case, dtype):
         assert dx.dtype == dtype
         assert dx.flags.c_contiguous
         assert_rounded(dx, expected.dx, expected.dx_magnitude, terms=taps)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("case", [replace(case, x=(*case.x[:3], 16)) for case in CASES], ids=str)
+def test_full_vectors_into_used_memory(case, dtype, monkeypatch):
+    """With full vectors of channels windows go one by one wherever few meet; what is left in memory is NaN here."""
+    monkeypatch.setattr(cyconv.pool, "empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    data, shares, taps = pool_data(case), average_data(case), np.prod(pair(case.kernel_size))
+    x, dy = data.x.astype(dtype), data.dy.astype(dtype)
+    assert_exact(cyconv.max_pool2d_backward(dy, x, **case.geometry), data.dx_first)
+    assert_exact(cyconv.max_pool2d_backward(dy, x, **case.geometry, ties="all"), data.dx_all)
+    assert_rounded(cyconv.avg_pool2d_backward(dy, case.x, **case.geometry), shares.dx, shares.dx_magnitude, terms=taps)
 
 
 @EVERYWHERE

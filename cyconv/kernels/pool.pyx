@@ -28,8 +28,9 @@ from cyconv.kernels.pool_plan cimport EVENLY, FIRST, TIES, Pool, by_windows, ima
 from cyconv.kernels.pool_sum cimport sum_terms
 from cyconv.kernels.pool_windows cimport window_band
 from cyconv.kernels.reach cimport MOST, Series, Term, add_rows, hull, leads, reach, series, whole
+from cyconv.kernels.scatter cimport Scatter, scatter_image
 from cyconv.kernels.scratch cimport align, allocate, free, take
-from cyconv.kernels.shapes cimport check_pool, check_same
+from cyconv.kernels.shapes cimport check_planes, check_pool, check_same
 from cyconv.kernels.simd cimport VL, describe_build, lane, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 
@@ -364,38 +365,12 @@ def scatter(
     const real[:, :, ::1] values not None, const Py_ssize_t[:, :, ::1] indices not None, bint add,
     real[:, :, ::1] plane not None, int threads,
 ):
-    """plane[n, indices[n, i, c], c] = or += values[n, i, c], zero elsewhere; indices are in range.
-
-    values, indices (N, OH*OW, C), plane (N, H*W, C).  One task an image: positions may meet within one only.
-    """
+    """Values put at their indices into planes, or added up there, zeros elsewhere: whether all indices are in range."""
     cdef Scatter k
+    cdef Py_ssize_t outside = 0
     check_same(&values.shape[0], &indices.shape[0], 3)
+    check_planes(&values.shape[0], &plane.shape[0])
     k.values, k.indices, k.plane, k.add = &values[0, 0, 0], &indices[0, 0, 0], &plane[0, 0, 0], add
-    k.points, k.size, k.C = values.shape[1], plane.shape[1], values.shape[2]
+    k.points, k.size, k.C, k.outside = values.shape[1], plane.shape[1], values.shape[2], &outside
     run_tasks(scatter_image, &k, plane.shape[0], threads, NULL, 0)
-
-
-cdef struct Scatter:
-    const real* values
-    const Py_ssize_t* indices
-    real* plane
-    bint add
-    Py_ssize_t points
-    Py_ssize_t size
-    Py_ssize_t C
-
-
-cdef void scatter_image(const void* problem, Py_ssize_t n, char* _, Call* call) noexcept nogil:
-    cdef const Scatter* k = <const Scatter*>problem
-    cdef const real* values = k.values + n*k.points*k.C
-    cdef const Py_ssize_t* indices = k.indices + n*k.points*k.C
-    cdef real* plane = k.plane + n*k.size*k.C
-    cdef real* target
-    cdef Py_ssize_t i, c
-    if stopped(call, (k.size + k.points)*k.C):
-        return
-    memset(plane, 0, k.size*k.C*sizeof(real))
-    for i in range(k.points):
-        for c in range(k.C):
-            target = plane + indices[i*k.C + c]*k.C + c
-            target[0] = target[0] + values[i*k.C + c] if k.add else values[i*k.C + c]
+    return not outside

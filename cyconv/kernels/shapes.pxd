@@ -55,6 +55,13 @@ cdef inline int check_pool(const Py_ssize_t[:, ::1] windows, const Py_ssize_t* x
     return 0
 
 
+cdef inline int check_planes(const Py_ssize_t* values, const Py_ssize_t* plane) except -1:
+    """values (N, -, C) for planes (N, -, C); nothing is empty."""
+    if values[0] != plane[0] or values[2] != plane[2]:
+        refuse()
+    return 0
+
+
 cdef inline int check_same(const Py_ssize_t* a, const Py_ssize_t* b, int axes) except -1:
     cdef int i
     for i in range(axes):
