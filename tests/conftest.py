@@ -15,12 +15,18 @@ from cyconv import kernels
 
 def pytest_addoption(parser):
     parser.addoption("--geometries", type=int, default=700, help="random geometries to try, in test_random.py")
+    parser.addoption("--calls", type=int, default=100_000, help="calls to make in search of leaks, in test_memory.py")
     parser.addoption("--large", action="store_true", help="run test_large.py: 10 GB of memory, minutes")
 
 
 @pytest.fixture
 def geometries(request):
     return request.config.getoption("--geometries")
+
+
+@pytest.fixture
+def calls(request):
+    return request.config.getoption("--calls")
 
 
 @pytest.fixture(params=kernels.available())

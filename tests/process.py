@@ -8,22 +8,22 @@ from textwrap import dedent
 SETTINGS = ("CYCONV_ISA", "CYCONV_NUM_THREADS", "CYCONV_ALGORITHM", "OMP_NUM_THREADS")
 
 
-def start(script, *arguments, **environment):
-    """Run a script, or a file, free of settings but those given; after five minutes it has hung."""
+def start(script, *arguments, timeout=300, **environment):
+    """Run a script, or a file, free of settings but those given; after `timeout` seconds it has hung."""
     inherited = {k: v for k, v in os.environ.items() if k not in SETTINGS}
     return subprocess.run(
         [sys.executable, *(["-c", dedent(script)] if isinstance(script, str) else [script]), *arguments],
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
         check=False,
     )
 
 
-def run(script, **environment):
+def run(script, timeout=300, **environment):
     """What `script` prints; it has to succeed."""
-    done = start(script, **environment)
+    done = start(script, timeout=timeout, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
