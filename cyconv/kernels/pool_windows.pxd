@@ -15,7 +15,7 @@ from cyconv.kernels.pool_max cimport ROW, VALUE, take_better
 from cyconv.kernels.pool_plan cimport EVENLY, FIRST, HELD, TIES, Pool, Share
 from cyconv.kernels.reach cimport Term
 from cyconv.kernels.simd cimport (
-    LEQUAL, LFILL, OPAQUE, VEQUAL, VFILL, VL, VSELECT, VZERO, load_upto, lvec, mask, real, store_upto, vec,
+    HOLD, LEQUAL, LFILL, OPAQUE, VEQUAL, VFILL, VL, VSELECT, VZERO, load_upto, lvec, mask, real, store_upto, vec,
 )
 from cyconv.kernels.tasks cimport Call, stopped
 
@@ -47,6 +47,7 @@ cdef inline void give_vector(
     cdef Py_ssize_t r, s
     if share == EVENLY:
         part = part*VFILL(w.weight)
+        HOLD(part)      # rounded: where it is inlined, the product may or may not be contracted with the sum below
     else:
         best = load_upto(x, left)
         for r in range(R):
