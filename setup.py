@@ -50,7 +50,7 @@ DIRECTIVES = {
     "freethreading_compatible": True,
     "linetrace": COVERAGE,
 }
-HEADERS = sorted(str(path) for path in Path("cyconv/kernels").glob("*.[hp]*") if path.suffix in (".h", ".pxd"))
+HEADERS = sorted(map(str, Path("cyconv/kernels").glob("*.h")))  # cythonize follows .pxd files by itself
 
 UNIX_FLAGS = [
     # No -ffast-math and none of its parts that reassociate: GCC 12 then switches the process to flush-to-zero.
