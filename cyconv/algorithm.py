@@ -25,7 +25,7 @@ SINGLE = 64  # tiles of a weight gradient in a single block: x is then transform
 LANES = 8  # outputs are computed in vectors of so many, or some such number
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 8.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
-GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each RANGE of channels of the other operand
+GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each group of channels of the other operand
 FILTER_TRANSFORM = 5.2  # the same for a filter, in every block of tiles
 FILTER_BACK = 9.0  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
 MARGIN = 0.95  # Winograd must promise a twentieth: it rounds more
@@ -140,7 +140,7 @@ def winograd_cost(g: Conv, direction: str) -> float:
     tiles = N * -(-H // 4) * -(-W // 4)
     if direction == "weight_grad":
         products = tiles * C * K * PRODUCT
-        groups = 1 if tiles <= SINGLE else -(-K // 64)
+        groups = 1 if tiles <= SINGLE else -(-K // 128)
         transforms = tiles * (C * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
     else:
         products = -(-tiles // 6) * 6 * C * K * PRODUCT

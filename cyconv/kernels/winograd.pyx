@@ -275,7 +275,11 @@ cdef void set_tiling(
             g.parts = min(panels_of(K), (2*threads + blocks - 1) // blocks)
         else:
             blocks = (blocks + threads - 1) // threads*threads
-    g.block = ((g.tiles + blocks - 1) // blocks + MR - 1) // MR*MR      # no row of a product is wasted
+    g.block = (g.tiles + blocks - 1) // blocks
+    if g.kept and blocks > 1:               # whole rows of the register tile; if kept, more blocks cost nothing
+        g.block = max(MR, g.block // MR*MR)
+    elif threads == 1:
+        g.block = (g.block + MR - 1) // MR*MR
     g.block = min(g.tiles, most, g.block)
 
 

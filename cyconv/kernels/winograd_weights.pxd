@@ -4,8 +4,9 @@
 #     dw   = A M A^T
 #
 # One (C x tiles) times (tiles x K) product per e, summed over blocks of tiles.  A task keeps its 36 products in L2:
-# RANGE channels of x times as many of dy, so that either is transformed again once for every RANGE channels of the
-# other.  If there is a single block, no sum waits for the next one and a task takes many panels: x is transformed once.
+# RANGE channels of x times once or twice as many of dy, so that either is transformed again for every so many channels
+# of the other.  If there is a single block, no sum waits for the next one, and a task takes many panels: x is
+# transformed once.
 
 from libc.string cimport memset
 
@@ -103,21 +104,22 @@ cdef inline void filter_gradient(
 cdef inline void set_gradient_tasks(Gradient* k, int threads) noexcept nogil:
     """Ranges of C x groups of panels of K; if these are too few for many threads, the tiles are split as well, in
     numbers that the shapes alone decide."""
-    cdef Py_ssize_t panels = panels_of(k.K)
+    cdef Py_ssize_t panels = panels_of(k.K), few = max(1, RANGE // NR)
     k.across, k.down = (k.OW + 3) // 4, (k.OH + 3) // 4
     k.tiles = k.N*k.across*k.down
     k.block = min(k.tiles, GRADIENT_TILES)
     k.ranges = (k.C + RANGE - 1) // RANGE
     k.pitch = padded((k.C + k.ranges - 1) // k.ranges)
+    k.groups = (panels + few - 1) // few
     k.splits = 1
+    if k.ranges*k.groups < MOST_SPLITS:
+        k.splits = max(1, min(MOST_SPLITS // (k.ranges*k.groups), k.tiles // (2*GRADIENT_TILES)))
     if k.tiles <= GRADIENT_TILES:
         k.waiting = 1
         k.groups = 1 if threads == 1 else min(panels, (2*threads + k.ranges - 1) // k.ranges)
-    else:
-        k.waiting = max(1, RANGE // NR)             # RANGE columns: source and outputs are transformed equally often
+    else:               # 2*RANGE columns, if the threads have enough to do: x is transformed half as often
+        k.waiting = min(panels, 2*few if threads == 1 or k.ranges*k.groups*k.splits >= 4*threads else few)
         k.groups = (panels + k.waiting - 1) // k.waiting
-        if k.ranges*k.groups < MOST_SPLITS:
-            k.splits = max(1, min(MOST_SPLITS // (k.ranges*k.groups), k.tiles // (2*GRADIENT_TILES)))
 
 
 cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
