@@ -5,12 +5,14 @@
 
 import os
 import sys
+import sysconfig
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from compare import assert_same_bits
+from process import run
 
 import cyconv
 from cyconv import kernels
@@ -207,6 +209,12 @@ def test_selecting_kernels_meanwhile():
         together(work, change)
     finally:
         kernels.select(before)
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a GIL")
+def test_a_free_threaded_python_stays_free():
+    """One module that did not declare itself fit for it would bring the GIL back."""
+    assert run("import numpy, cyconv, sys; print(sys._is_gil_enabled())") == "False"
 
 
 def test_errors_stay_in_their_thread():

@@ -59,6 +59,11 @@ def depthwise_weight_grad():
     return lambda: cyconv.conv2d_weight_grad(x, x, 15, padding=7, groups=64)
 
 
+def depthwise_weight_grad_of_one_row():
+    x = zeros(1, 1, 1 << 23, 64)
+    return lambda: cyconv.conv2d_weight_grad(x, x, (1, 31), padding=(0, 15), groups=64)
+
+
 def pool(function):
     x = zeros(64, 256, 256, 64)
     return lambda: function(x, 15, stride=1, padding=7)
@@ -85,6 +90,7 @@ CALLS = {
     "to colours": to_colours,
     "depthwise": depthwise,
     "depthwise weight_grad": depthwise_weight_grad,
+    "depthwise weight_grad of one row": depthwise_weight_grad_of_one_row,
     "max": lambda: pool(cyconv.max_pool2d),
     "avg": lambda: pool(cyconv.avg_pool2d),
     "max_backward": max_backward,

@@ -1,6 +1,5 @@
 """Direct convolution: forward and input gradient (correlate.pxd), weight gradient (outer.pxd)."""
 
-from libc.stdint cimport INTPTR_MAX
 from libc.stdlib cimport free
 
 from cyconv.kernels.correlate cimport Work, correlate_task, pixel_block, set_forward, set_gradient, work_bytes
@@ -50,13 +49,19 @@ cdef size_t share_out(Run* run, int threads) noexcept nogil:
     """Cut every phase into tasks of equal size, at least a few per thread; weights are read once per block of pixels.
     Returns the bytes of scratch that a task needs."""
     cdef Work* k = &run.work
-    cdef Py_ssize_t panels = panels_of(k.target.K)*k.target.groups, phases = run.phases.n_h*run.phases.n_w
-    cdef Py_ssize_t pixels = 0, block = INTPTR_MAX, blocks, phase
+    cdef Phases* p = &run.phases
+    cdef Py_ssize_t panels = panels_of(k.target.K)*k.target.groups, phases = p.n_h*p.n_w, corner, block, blocks
+    cdef Py_ssize_t rows = (k.target.H - 1) // p.h[0].out_step + 1, columns = (k.target.W - 1) // p.w[0].out_step + 1
+    cdef Py_ssize_t pixels = k.images*rows*columns      # of the largest phase
+    cdef Py_ssize_t corners[4]
     cdef size_t size = 0
-    for phase in range(phases):
-        set_phase(k, &run.phases, phase)
-        pixels, block = max(pixels, k.pixels), min(block, pixel_block(&k.source))
-    blocks = max(1, (pixels + block - 1) // block)
+    # Phases of an axis differ in their taps by one at most, the first having most and the last fewest.
+    corners[0], corners[1], corners[2], corners[3] = 0, p.n_w - 1, phases - p.n_w, phases - 1
+    block = pixels
+    for corner in range(4):
+        set_phase(k, p, corners[corner])
+        block = min(block, pixel_block(&k.source))
+    blocks = (pixels + block - 1) // block
     k.parts = 1
     if threads > 1:
         if blocks*phases < 2*threads and panels >= 2*threads:
@@ -66,8 +71,8 @@ cdef size_t share_out(Run* run, int threads) noexcept nogil:
     block = (pixels + blocks - 1) // blocks
     k.block = max(2*MR, (block + 2*MR - 1) // (2*MR)*(2*MR))
     run.tasks = (pixels + k.block - 1) // k.block*k.parts
-    for phase in range(phases):
-        set_phase(k, &run.phases, phase)
+    for corner in range(4):
+        set_phase(k, p, corners[corner])
         size = max(size, work_bytes(k))
     return lines(size, 1)
 

@@ -189,9 +189,9 @@ cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call*
         while top < min((band % bands + 1)*BAND, k.h.count):
             rows = min(1 if spread == 1 else BAND, k.h.count - top)
             p = 0
-            if stopped(call, rows*k.w.count*size):
-                return
             while p < k.w.count:
+                if stopped(call, rows*TILE*size):
+                    return
                 x_n = f.x + n*k.h.size*k.w.size*(k.C // spread)
                 if spread != 1:
                     local.h, local.w = k.h, k.w
