@@ -20,7 +20,7 @@ from libc.string cimport memset
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
 from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise, first_of_tile, tile_of_row
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_row
-from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
+from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
 from cyconv.kernels.simd cimport describe_build, real
@@ -37,6 +37,8 @@ cdef struct Problem:
     real* y             # target (N, H, W, C // fold)
     Depthwise tile
     Phases phases
+    Py_ssize_t top      # the phases of the first row and column: to write y in order is up to 1.1 times as fast
+    Py_ssize_t left
     Py_ssize_t N
     Py_ssize_t H
     Py_ssize_t bands    # of the rows of an image and phase, at most
@@ -74,11 +76,11 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
     cdef real* y_n = f.y + n*f.H*k.W*(k.C // f.fold)
     while tile < f.columns:
         for a in range(f.phases.n_h):
-            h = f.phases.h[a]
+            h = f.phases.h[(a + f.top) % f.phases.n_h]
             if stopped(call, BAND*TILE*k.C*k.S*h.taps):
                 return
             for b in range(f.phases.n_w):
-                w = f.phases.w[b]
+                w = f.phases.w[(b + f.left) % f.phases.n_w]
                 last = min(first + BAND, h.count)
                 if tile >= w.count or first >= last:
                     continue
@@ -100,6 +102,7 @@ cdef int run(Problem* f, int threads) except -1:
     cdef void* block
     if f.phases.n_h*f.phases.n_w == 0:
         return 0
+    f.top, f.left = first_phase(f.phases.h, f.phases.n_h), first_phase(f.phases.w, f.phases.n_w)
     f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
     f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
     if f.spread != 1:

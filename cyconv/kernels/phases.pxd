@@ -57,6 +57,15 @@ cdef inline int find_phases(
     return 0
 
 
+cdef inline Py_ssize_t first_phase(const Axis* axes, Py_ssize_t n) noexcept nogil:
+    """That of the first pixel any tap leads to."""
+    cdef Py_ssize_t a, first = 0
+    for a in range(1, n):
+        if axes[a].out < axes[first].out:
+            first = a
+    return first
+
+
 cdef inline Py_ssize_t outputs_of(const Axis* axes, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t a, total = 0
     for a in range(n):

@@ -135,7 +135,7 @@ cdef int run_tasks(
 ) except -1:
     """Run task(problem, index, scratch, call) for every index below `tasks`; thread t has scratch + t*size."""
     cdef Call call
-    threads = <int>max(1, min(threads, tasks))      # and the caller, who alone hears signals, is not left without a task
+    threads = <int>max(1, min(threads, tasks))      # the caller, who alone hears signals, is not without a task
     call.task, call.problem, call.tasks = task, problem, tasks
     call.chunk = max(1, tasks // (threads*TURNS))
     call.own = get_mode()
