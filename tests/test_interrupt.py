@@ -64,9 +64,9 @@ def depthwise_weight_grad_of_one_row():
     return lambda: cyconv.conv2d_weight_grad(x, x, (1, 31), padding=(0, 15), groups=64)
 
 
-def pool(function):
+def pool(function, size=15):
     x = zeros(64, 256, 256, 64)
-    return lambda: function(x, 15, stride=1, padding=7)
+    return lambda: function(x, size, stride=1, padding=size // 2)
 
 
 def max_backward():
@@ -93,6 +93,8 @@ CALLS = {
     "depthwise weight_grad of one row": depthwise_weight_grad_of_one_row,
     "max": lambda: pool(cyconv.max_pool2d),
     "avg": lambda: pool(cyconv.avg_pool2d),
+    "max 31x31": lambda: pool(cyconv.max_pool2d, 31),
+    "avg 31x31": lambda: pool(cyconv.avg_pool2d, 31),
     "max_backward": max_backward,
     "avg_backward": avg_backward,
 }
