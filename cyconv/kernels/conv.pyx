@@ -192,7 +192,7 @@ def weight_grad(
     try:
         run_tasks(outer_task, &k, tasks, threads, align(block) + shared, size)
         with nogil:
-            add_splits(&k)
+            add_splits(k.dw, k.partial, k.partial_size, k.db, k.partial_db, k.K*groups, k.splits)
     finally:
         free(block)
 

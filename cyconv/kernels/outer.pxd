@@ -207,21 +207,22 @@ cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch
         d.panel0 = d.panel1
 
 
-cdef inline void add_splits(Outer* k) noexcept nogil:
-    """dw and db as the sums over the splits, in order."""
+cdef inline void add_splits(
+    real* dw, const real* partial, Py_ssize_t size, double* db, const double* partial_db, Py_ssize_t K,
+    Py_ssize_t splits,
+) noexcept nogil:
+    """dw of `size` numbers and db of K, unless NULL, as the sums over the splits, in order; of one, dw is there."""
     cdef Py_ssize_t split, i
-    cdef const real* part
     cdef double total
-    if k.splits > 1:
-        for i in range(k.partial_size):
-            k.dw[i] = k.partial[i]
-        for split in range(1, k.splits):
-            part = k.partial + split*k.partial_size
-            for i in range(k.partial_size):
-                k.dw[i] = k.dw[i] + part[i]
-    if k.db != NULL:
-        for i in range(k.K*k.groups):
+    if splits > 1:
+        for i in range(size):
+            dw[i] = partial[i]
+        for split in range(1, splits):
+            for i in range(size):
+                dw[i] = dw[i] + partial[split*size + i]
+    if db != NULL:
+        for i in range(K):
             total = 0
-            for split in range(k.splits):
-                total = total + k.partial_db[split*k.K*k.groups + i]
-            k.db[i] = total
+            for split in range(splits):
+                total = total + partial_db[split*K + i]
+            db[i] = total

@@ -19,28 +19,27 @@ the other outputs of its tile.
 
 from libc.stdlib cimport free
 
-from cyconv.kernels.correlate cimport Target, Weights, Work, set_forward, set_gradient
-from cyconv.kernels.scratch cimport LINE, align, allocate, lines, take
+from cyconv.kernels.correlate cimport Target, Work, set_forward, set_gradient
+from cyconv.kernels.outer cimport add_splits
+from cyconv.kernels.scratch cimport align, allocate, lines, take
 from cyconv.kernels.shapes cimport check_bias, check_winograd
 from cyconv.kernels.simd cimport (
-    KC, MR, NR, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, WILL_READ, describe_build, load_upto, real, store_upto,
-    transpose, vec,
+    MR, NR, VGREATER, VL, VLOAD, VSELECT, VZERO, describe_build, load_upto, real, store_upto, vec,
 )
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
-from cyconv.kernels.transform cimport transform_filter3, transform_output4
+from cyconv.kernels.transform cimport transform_output4
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
+from cyconv.kernels.winograd_filters cimport CHUNK, expect_filters, filter_chunk, filter_numbers, may_be_kept
 from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
 from cyconv.kernels.winograd_weights cimport (
     Gradient, gradient_bytes, gradient_task, set_gradient_tasks,
 )
 
 cdef enum:
-    CHUNK = KC // 2     # channels of a chunk: its 36 transformed filters are 576 KiB with AVX-512, less elsewhere
     MOST_TILES = 120
     FEW_TILES = 48      # tiles of a block if the filters are kept
     LARGEST = 6 << 20   # bytes of transformed source in a block; all of a thread's scratch stays under 8 MiB
-    KEPT = 3 << 20      # bytes of filters kept transformed: what comes from memory is faster transformed than read
 
 
 def describe():
@@ -59,76 +58,6 @@ cdef struct Tiling:
     Py_ssize_t pitch    # numbers of a chunk of a transformed tile
     bint kept               # the filters are transformed before the blocks
     real* filters           # then all of them: [panel][chunk][36][c][columns of the panel]
-
-
-cdef void transform_filters(
-    const real** taps, Py_ssize_t pitch, Py_ssize_t channels, Py_ssize_t columns, int nv, real* u, Py_ssize_t row,
-    Py_ssize_t step,
-) noexcept nogil:
-    """u[e*step + c*row + q*VL ...] = G g G^T of the filters at taps[i][c*pitch + q*VL ...], q < nv."""
-    cdef vec g[3]
-    cdef vec t[18]
-    cdef vec v[6]
-    cdef Py_ssize_t c
-    cdef int i, j, q
-    for c in range(channels):
-        for q in range(nv):
-            for j in range(3):
-                for i in range(3):
-                    g[i] = load_upto(taps[i*3 + j] + c*pitch + q*VL, columns - q*VL)
-                transform_filter3(g, t + j, 3)
-            for i in range(6):
-                transform_filter3(t + i*3, v, 1)
-                for j in range(6):
-                    VSTORE(u + (i*6 + j)*step + c*row + q*VL, v[j])
-
-
-cdef void filter_chunk(
-    const Work* k, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns, int nv, real* u,
-    Py_ssize_t step,
-) noexcept nogil:
-    """Transformed filters of channels c .. c + length - 1 and a panel; transposed weights by squares of VL x VL."""
-    cdef vec squares[9*VL]
-    cdef const real* taps[9]
-    cdef const real* from_c[9]
-    cdef Py_ssize_t first, j
-    cdef int i, q
-    for i in range(9):
-        from_c[i] = taps[i] = k.weights.w + c*k.weights.row + column*k.weights.column + k.weights.tap*(
-            (k.source.h.tap + i // 3*k.source.h.tap_step)*3 + k.source.w.tap + i % 3*k.source.w.tap_step
-        )
-    if k.weights.column == 1:
-        transform_filters(taps, k.weights.row, length, columns, nv, u, nv*VL, step)
-        return
-    for q in range(nv):
-        first = 0
-        while first < length:
-            for i in range(9):
-                taps[i] = <real*>(squares + i*VL)
-                for j in range(VL):
-                    squares[i*VL + j] = VZERO
-                    if q*VL + j < columns:
-                        squares[i*VL + j] = load_upto(
-                            from_c[i] + (q*VL + j)*k.weights.column + first, length - first
-                        )
-                transpose(squares + i*VL)
-            transform_filters(taps, VL, min(VL, length - first), VL, 1, u + (first*nv + q)*VL, nv*VL, step)
-            first += VL
-
-
-cdef inline void expect_filters(
-    const Work* k, int e, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns
-) noexcept nogil:
-    """Ask for a 36th of the weights of a chunk: on their way from memory while the chunk before is multiplied."""
-    cdef const Weights* w = &k.weights
-    cdef const real* w_t = w.w + e % 9*w.tap + c*w.row + column*w.column
-    cdef Py_ssize_t rows = length if w.column == 1 else columns, run = columns if w.column == 1 else length
-    cdef Py_ssize_t pitch = max(w.row, w.column), i, j
-    for i in range(rows*(e // 9) // 4, rows*(e // 9 + 1) // 4):
-        j = 0
-        while j < run:
-            WILL_READ(w_t + i*pitch + j)
-            j += LINE // <Py_ssize_t>sizeof(real)
 
 
 cdef inline void output_vector(
@@ -180,6 +109,21 @@ cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     )
 
 
+cdef void panel_filters(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
+    """Transform those of a panel and a chunk: called, not inlined, for the same bits whether they are kept or not."""
+    cdef Py_ssize_t K = g.work.target.K, panels = panels_of(K), vector = panel_start(K, panels, panel), c = chunk*CHUNK
+    cdef Py_ssize_t nv = panel_start(K, panels, panel + 1) - vector
+    filter_chunk(
+        g.work, c, min(CHUNK, g.work.C - c), vector*VL, min(nv*VL, K - vector*VL), <int>nv, u, apart(CHUNK*NR)
+    )
+
+
+cdef void filter_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
+    """Keep the filters of panel index // chunks, chunk index % chunks."""
+    cdef const Tiling* g = <const Tiling*>problem
+    panel_filters(g, index // g.chunks, index % g.chunks, g.filters + index*36*apart(CHUNK*NR))
+
+
 cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Block index // parts of the tiles, range index % parts of the panels."""
     cdef const Tiling* g = <const Tiling*>problem
@@ -220,7 +164,7 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
             if g.kept:
                 u = g.filters + (panel*g.chunks + c // CHUNK)*36*step_u
             else:
-                filter_chunk(k, c, length, vector*VL, columns, nv, transformed, step_u)
+                panel_filters(g, panel, c // CHUNK, transformed)
             f.first = c == 0
             for e in range(36):
                 f.column = e*step_m
@@ -233,26 +177,6 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
                 m + i*NR, step_m, nv, &k.target, (first + i) // (g.across*g.down), (first + i) // g.across % g.down*4,
                 (first + i) % g.across*4, vector*VL, columns,
             )
-
-
-cdef inline Py_ssize_t filter_numbers(Py_ssize_t C, Py_ssize_t K) noexcept nogil:
-    """Numbers that all transformed filters take."""
-    return panels_of(K)*((C + CHUNK - 1) // CHUNK)*36*apart(CHUNK*NR)
-
-
-cdef inline bint may_be_kept(Py_ssize_t C, Py_ssize_t K) noexcept nogil:
-    return filter_numbers(C, K)*<Py_ssize_t>sizeof(real) <= KEPT
-
-
-cdef void filter_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
-    """Transform the filters of panel index // chunks, chunk index % chunks."""
-    cdef const Tiling* g = <const Tiling*>problem
-    cdef Py_ssize_t K = g.work.target.K, panels = panels_of(K), panel = index // g.chunks, c = index % g.chunks*CHUNK
-    cdef Py_ssize_t vector = panel_start(K, panels, panel), nv = panel_start(K, panels, panel + 1) - vector
-    filter_chunk(
-        g.work, c, min(CHUNK, g.work.C - c), vector*VL, min(nv*VL, K - vector*VL), <int>nv,
-        g.filters + index*36*apart(CHUNK*NR), apart(CHUNK*NR),
-    )
 
 
 cdef void set_tiling(
@@ -365,10 +289,9 @@ def weight_grad(
 ):
     """As conv.weight_grad, for dw (3, 3, C, K), stride 1, dilation 1, one group."""
     cdef Gradient k
-    cdef Py_ssize_t tasks, numbers, split, i
+    cdef Py_ssize_t tasks, numbers
     cdef size_t size, shared, biases
     cdef void* block
-    cdef double total
     check_winograd(&x.shape[0], &dw.shape[0], &dy.shape[0])
     k.x, k.dy, k.dw, k.db = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0], NULL
     if db is not None:
@@ -389,18 +312,7 @@ def weight_grad(
     try:
         run_tasks(gradient_task, &k, tasks, threads, align(block) + shared, size)
         with nogil:
-            if k.splits > 1:
-                for i in range(numbers):
-                    k.dw[i] = k.partial[i]
-                for split in range(1, k.splits):
-                    for i in range(numbers):
-                        k.dw[i] = k.dw[i] + k.partial[split*numbers + i]
-            if k.db != NULL:
-                for i in range(k.K):
-                    total = 0
-                    for split in range(k.splits):
-                        total = total + k.partial_db[split*k.K + i]
-                    k.db[i] = total
+            add_splits(k.dw, k.partial, numbers, k.db, k.partial_db, k.K, k.splits)
     finally:
         free(block)
 
