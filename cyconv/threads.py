@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyconv.kernels.cpu import openmp_limit
-from cyconv.kernels.tasks import busy
+from cyconv.kernels.tasks import left
 from cyconv.messages import shown
 
 GRAIN = 1 << 21
@@ -168,8 +168,8 @@ def team(work: int) -> int:
     if work < 2 * GRAIN:
         return 1
     found = limits()
-    left = min(n for name, n in found.items() if name not in OWN) - busy()
-    return max(1, min(left, work // GRAIN, *found.values()))
+    free = left(min(n for name, n in found.items() if name not in OWN))
+    return max(1, min(free, work // GRAIN, *found.values()))
 
 
 def _after_fork() -> None:

@@ -160,7 +160,7 @@ def test_calls_share_the_limit_of_the_process(monkeypatch):
     """And each keeps to its own: two blocks of two threads have four."""
     work = 1 << 40
     assert cyconv.threads.team(work) == 64
-    monkeypatch.setattr(cyconv.threads, "busy", lambda: 60)
+    monkeypatch.setattr(cyconv.threads, "left", lambda most: most - 60)
     assert cyconv.threads.team(work) == 4
     with cyconv.num_threads(2):
         assert cyconv.threads.team(work) == 2
@@ -169,7 +169,7 @@ def test_calls_share_the_limit_of_the_process(monkeypatch):
         assert cyconv.threads.team(work) == 1
     finally:
         cyconv.set_num_threads(None)
-    monkeypatch.setattr(cyconv.threads, "busy", lambda: 100)
+    monkeypatch.setattr(cyconv.threads, "left", lambda most: most - 100)
     assert cyconv.threads.team(work) == 1
 
 

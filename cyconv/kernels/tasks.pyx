@@ -42,11 +42,18 @@ cdef double NAP = 0.0005
 
 cdef Py_ssize_t flush = 0
 cdef Py_ssize_t in_use = 0
+cdef Py_ssize_t limit = 0       # on the threads of all teams, as `left` was last told
 
 
 def busy():
     """Threads of all the teams that compute here and now in this process; a call on one thread has no team."""
     return ATOMIC_LOAD(&in_use)
+
+
+def left(Py_ssize_t most):
+    """How many of `most` threads no team computes on.  A team that begins beside others keeps to `most` as well."""
+    ATOMIC_STORE(&limit, most)
+    return most - ATOMIC_LOAD(&in_use)
 
 
 def can_flush():
@@ -130,12 +137,22 @@ cdef void serve(Call* call, char* scratch) noexcept nogil:
         ask(call, NAP)
 
 
+cdef int admitted(int threads) noexcept:
+    """Count a team of `threads`, or of what others leave of the limit: they may have begun since it was planned."""
+    cdef Py_ssize_t others = ATOMIC_ADD(&in_use, threads)
+    cdef int granted = threads if others == 0 else <int>max(1, min(threads, ATOMIC_LOAD(&limit) - others))
+    ATOMIC_ADD(&in_use, (granted if granted > 1 else 0) - threads)
+    return granted
+
+
 cdef int run_tasks(
     Task task, const void* problem, Py_ssize_t tasks, int threads, char* scratch, size_t size
 ) except -1:
     """Run task(problem, index, scratch, call) for every index below `tasks`; thread t has scratch + t*size."""
     cdef Call call
     threads = <int>max(1, min(threads, tasks))      # the caller, who alone hears signals, is not without a task
+    if threads > 1:
+        threads = admitted(threads)
     call.task, call.problem, call.tasks = task, problem, tasks
     call.chunk = max(1, tasks // (threads*TURNS))
     call.own = get_mode()
@@ -151,7 +168,6 @@ cdef int run_tasks(
             if call.mode != call.own:
                 set_mode(call.own)
     else:
-        ATOMIC_ADD(&in_use, threads)
         with nogil, parallel(num_threads=threads):
             serve(&call, scratch + threadid()*size)
         ATOMIC_ADD(&in_use, -threads)
