@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cyconv.geometry import Pool, given
+from cyconv.geometry import Pool
+from cyconv.windows import given, window_rows
 
 Range = tuple[int, int]
 
@@ -104,18 +105,20 @@ def pool_axes(g: Pool) -> tuple[Axis, Axis]:
         starts = np.minimum.accumulate(first[::-1])[::-1]
         return Axis(size, starts, np.maximum.accumulate(first + (count - 1) * dilation + 1))
 
-    OH, table = g.y[1], g.windows()
-    return axis(g.x[1], table[:OH], g.dilation[0]), axis(g.x[2], table[OH:-1], g.dilation[1])
+    table = g.windows()
+    rows, columns = window_rows(table, False, 0, g.y[1]), window_rows(table, True, 0, g.y[2])
+    return axis(g.x[1], rows, g.dilation[0]), axis(g.x[2], columns, g.dilation[1])
 
 
 def pool_block(g: Pool, N: int, row: Block, column: Block) -> Pool:
     """The pooling of a block of N images alone."""
-    OH, C, table = g.y[1], g.y[3], g.windows()
-    windows = [
-        table[offset + block.windows[0] : offset + block.windows[1]] - [block.pixels[0], 0, 0]
-        for offset, block in ((0, row), (OH, column))
-    ]
-    y = N, len(windows[0]), len(windows[1]), C
+    C, table = g.y[3], g.windows()
+    rows, columns = (
+        window_rows(table, is_column, *block.windows) - [block.pixels[0], 0, 0]
+        for is_column, block in ((False, row), (True, column))
+    )
+    y = N, len(rows), len(columns), C
     share = g.work // max(1, g.y[0] * g.y[1] * g.y[2])
-    part = np.concatenate([*windows, [[row.size, column.size, 0]]], dtype=np.intp)
+    last = (row.size, column.size, len(rows)), (0, 0, 0), (0, 0, 0)
+    part = np.concatenate([rows, columns, last], dtype=np.intp)
     return Pool((N, row.size, column.size, C), y, given(part), g.dilation, y[0] * y[1] * y[2] * share)

@@ -6,22 +6,22 @@ are cached: a call with plain integers costs one look-up.
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import index
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cyconv import windows
 from cyconv.messages import shown
+from cyconv.windows import Adaptive, Axis, Strided
 
 Pair = tuple[int, int]
 Pads = str | tuple[Pair, Pair]
 Padding = int | Pair | tuple[Pair, Pair] | Literal["valid", "same", "same_lower"]
 NAMED_PADS = ("valid", "same", "same_lower")
 LARGEST = 2**31 - 1
-KEPT = 2048
-"""Window rows and columns whose table is kept with the geometry: 48 KiB of each of the 1024 last geometries."""
 POOLED = 8
 """Multiply-adds that a tap of a pooling window counts for when threads are shared out: a guess, not tuned yet."""
 
@@ -109,18 +109,6 @@ def check_gradient(name: str, given: tuple[int, ...], expected: tuple[int, ...])
     """A gradient has the shape of what it is the gradient of."""
     if given != expected:
         raise ValueError(f"`{name}` has shape {given}; the forward result has shape {expected}")
-
-
-class Axis(NamedTuple):
-    """One spatial axis: input size, window, stride, dilation, padding before and after, output size."""
-
-    size: int
-    kernel: int
-    stride: int
-    dilation: int
-    before: int
-    after: int
-    output: int
 
 
 def _pads(padding: Pads, axis: int, size: int, kernel: int, stride: int, dilation: int) -> Pair:
@@ -264,10 +252,6 @@ def _transposed(
     return conv((N, *size, w[2] * groups), w, stride, padding, dilation, groups)
 
 
-Row = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-Rows = Callable[..., list[Row]]
-
-
 class Pool(NamedTuple):
     """A pooling: the shapes of its arrays, and a function that gives the table of its windows."""
 
@@ -306,7 +290,8 @@ def _pool(
                 f"`padding` must be at most half the window, {half} for {a.kernel} taps, got {(a.before, a.after)}"
             )
     work = N * y[1] * y[2] * C * kernel[0] * kernel[1] * POOLED
-    return Pool((N, H, W, C), y, _windows((H, W), y, _strided, axes, include_pad), dilation, work)
+    table = windows.table((H, W), *(Strided(axis, include_pad) for axis in axes))
+    return Pool((N, H, W, C), y, table, dilation, work)
 
 
 @lru_cache(maxsize=1024)
@@ -316,55 +301,5 @@ def adaptive_pool(x: tuple[int, ...], output_size: Pair) -> Pool:
     y = (N, *output_size, C)
     check_size("the result", y)
     work = N * C * (H + output_size[0]) * (W + output_size[1]) * POOLED
-    return Pool((N, H, W, C), y, _windows((H, W), y, _adaptive, (H, W), output_size), (1, 1), work)
-
-
-def _windows(size: Pair, y: tuple[int, ...], rows: Rows, *arguments: Any) -> Callable[[], NDArray[np.intp]]:
-    """A function that gives the table of windows.  A large one is made when a kernel asks for it: not before a gradient
-    that does not fit has been refused, and only the last is kept."""
-    if y[1] + y[2] > KEPT:
-        return partial(_large_table, size, rows, *arguments)
-    return given(_table(size, rows, *arguments))
-
-
-def given(table: NDArray[np.intp]) -> Callable[[], NDArray[np.intp]]:
-    """A function that gives this table: unlike a lambda, it can be sent to another process."""
-    return partial(_same, table)
-
-
-def _same(table: NDArray[np.intp]) -> NDArray[np.intp]:
-    return table
-
-
-def _table(size: Pair, rows: Rows, *arguments: Any) -> NDArray[np.intp]:
-    """(first, count, size) of each window row, then of each column, and last (H, W, 0), as kernels/pool.pyx takes it:
-    source coordinates first, first + dilation, ... of `count` taps inside the image, a divisor of `size`."""
-    H, W = size
-    table = np.concatenate([*rows(*arguments), [[H], [W], [0]]], axis=1, dtype=np.intp).T.copy()
-    table.flags.writeable = False  # cached: shared by every call of this geometry
-    return table
-
-
-_large_table = lru_cache(maxsize=1)(_table)
-
-
-def _strided(axes: tuple[Axis, Axis], include_pad: bool) -> list[Row]:
-    rows = []
-    for a in axes:
-        start = np.arange(a.output) * a.stride - a.before
-        skipped = -(np.minimum(start, 0) // a.dilation)
-        inside = np.minimum(a.kernel, (a.size - 1 - start) // a.dilation + 1) - skipped
-        if inside.min() < 1:
-            raise ValueError(f"`padding` and `dilation` {a.dilation} leave no tap of window {inside.argmin()} in `x`")
-        padded = np.minimum(a.kernel, (a.size + a.after - 1 - start) // a.dilation + 1)
-        rows.append((start + skipped * a.dilation, inside, padded if include_pad else inside))
-    return rows
-
-
-def _adaptive(size: Pair, output_size: Pair) -> list[Row]:
-    rows = []
-    for pixels, outputs in zip(size, output_size, strict=True):
-        i = np.arange(outputs)
-        start, stop = i * pixels // outputs, -(-(i + 1) * pixels // outputs)
-        rows.append((start, stop - start, stop - start))
-    return rows
+    table = windows.table((H, W), Adaptive(H, output_size[0]), Adaptive(W, output_size[1]))
+    return Pool((N, H, W, C), y, table, (1, 1), work)

@@ -229,6 +229,7 @@ def test_an_empty_batch_of_far_images_costs_nothing():
     start = time.thread_time()
     assert cyconv.max_pool2d(x, 1).shape == cyconv.avg_pool2d(x, 1).shape == x.shape
     assert cyconv.avg_pool2d_backward(x, x.shape, 1).shape == x.shape
+    assert cyconv.adaptive_avg_pool2d(x, x.shape[1:3]).shape == x.shape
     assert time.thread_time() - start < SECONDS
 
 

@@ -79,6 +79,12 @@ def avg_backward():
     return lambda: cyconv.avg_pool2d_backward(x, x.shape, 15, stride=1, padding=7)
 
 
+def adaptive_of_one_row():
+    """The table of 20 million windows takes a second, and so does what the kernel makes of it."""
+    x = zeros(1, 1, 20_000_000, 1)
+    return lambda: cyconv.adaptive_max_pool2d(x, (1, 20_000_000))
+
+
 CALLS = {
     "direct": lambda: forward("direct"),
     "winograd": lambda: forward("winograd"),
@@ -95,6 +101,7 @@ CALLS = {
     "avg": lambda: pool(cyconv.avg_pool2d),
     "max 31x31": lambda: pool(cyconv.max_pool2d, 31),
     "avg 31x31": lambda: pool(cyconv.avg_pool2d, 31),
+    "adaptive max of one row": adaptive_of_one_row,
     "max_backward": max_backward,
     "avg_backward": avg_backward,
 }

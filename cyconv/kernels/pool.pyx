@@ -3,9 +3,9 @@
     y[n, i, j, c]  = max | sum / divisor  of  x[n, h, v, c]  over the window (i, j)
     dx[n, h, v, c] = sum over the windows (i, j) that hold (h, v) of  dy[n, i, j, c] * [x is the maximum] | / divisor
 
-A window is what is left of it inside the image: `windows` has a row (first, count, size) for each of the OH window rows
-and then for each of the OW window columns, and at the end (H, W, 0); the source coordinates are first, first + dilation
-... and the divisor is the product of the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
+A window is what is left of it inside the image: the table `windows` (cyconv/windows.py) has a row (first, count, size)
+for window rows and columns; the source coordinates are first, first + dilation ... and the divisor is the product of
+the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
 
 Pooling is separable.  The rows of a window are reduced first, over the whole width of a strip: C times its columns is
 one long vector, however few the channels.  Then the columns; where windows are one column apart, the numbers of many
@@ -24,10 +24,12 @@ from libc.string cimport memset
 
 from cyconv.kernels.pool_max cimport COLUMN, ROW, VALUE, Found, Search, found_in, max_terms, shifted
 from cyconv.kernels.pool_max_grad cimport give, hit_terms
-from cyconv.kernels.pool_plan cimport EVENLY, FIRST, TIES, Pool, by_windows, images, plan, release, set_axes
+from cyconv.kernels.pool_plan cimport (
+    EVENLY, FIRST, TIES, Pool, by_windows, images, plan, release, set_axes, set_readers,
+)
 from cyconv.kernels.pool_sum cimport sum_terms
 from cyconv.kernels.pool_windows cimport window_band
-from cyconv.kernels.reach cimport MOST, Series, Term, add_rows, hull, leads, reach, series, whole
+from cyconv.kernels.reach cimport MOST, List, Series, Term, add_rows, hull, list_of, next_series, series, whole
 from cyconv.kernels.scatter cimport Scatter, scatter_image
 from cyconv.kernels.scratch cimport align, allocate, free, take
 from cyconv.kernels.shapes cimport check_planes, check_pool, check_same
@@ -46,7 +48,7 @@ def describe():
 
 cdef inline Py_ssize_t row_of_work(const Pool* k, Py_ssize_t row) noexcept nogil:
     """Numbers of a strip that a row of windows reads."""
-    return (k.rows.start[row + 1] - k.rows.start[row])*k.width*k.C
+    return list_of(&k.rows, row).terms*k.width*k.C
 
 
 cdef inline void average_rows(
@@ -55,6 +57,7 @@ cdef inline void average_rows(
     """Output rows first <= n*outputs + o < last of y, sums of those of x that `rows` and `columns` name."""
     cdef Py_ssize_t o0 = 0, o1, o, row, low, high, line, outputs = k.columns.outputs
     cdef real* total = <real*>scratch
+    cdef real divisor
     cdef const real* x_n
     cdef Series s
     while o0 < outputs:
@@ -69,12 +72,12 @@ cdef inline void average_rows(
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
             sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, total)
-            for o in range(o0, o1):
-                if leads(&k.columns, o, o0):
-                    s = series(&k.columns, o, o1, k.C)
-                    sum_terms(
-                        &s, k.rows.size[row]*k.columns.size[o], total - low*k.C, k.C, k.y + (line*outputs + o)*k.C
-                    )
+            o = o0
+            while o < o1:
+                s = series(&k.columns, o, o1, k.C)
+                divisor = list_of(&k.rows, row).size*list_of(&k.columns, o).size
+                sum_terms(&s, divisor, total - low*k.C, k.C, k.y + (line*outputs + o)*k.C)
+                o = next_series(&k.columns, o, o0)
         o0 = o1
 
 
@@ -82,7 +85,7 @@ cdef inline void small_rows(
     Kind kind, const Pool* k, Py_ssize_t first, Py_ssize_t last, Call* call
 ) noexcept nogil:
     """The same, or the maxima, of windows whose pixels are no more than one pass takes."""
-    cdef Py_ssize_t o, row, line, outputs = k.columns.outputs
+    cdef Py_ssize_t o0, o1, o, row, line, outputs = k.columns.outputs
     cdef Term product[MOST]
     cdef const real* x_n
     cdef Found y
@@ -90,18 +93,23 @@ cdef inline void small_rows(
     y.place = y.rank = NULL
     for line in range(first, last):
         row = line % k.rows.outputs
-        if stopped(call, row_of_work(k, row)):
-            return
         x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
-        for o in range(outputs):
-            if leads(&k.columns, o, 0):
-                s = series(&k.columns, o, outputs, k.C)
+        o0 = 0
+        while o0 < outputs:
+            if stopped(call, row_of_work(k, row)):
+                return
+            o = o0
+            o1 = min(o0 + k.strip, outputs)
+            while o < o1:
+                s = series(&k.columns, o, o1, k.C)
                 add_rows(&s, &k.rows, row, k.W, product)
                 y.best = k.y + (line*outputs + o)*k.C
                 if kind == AVERAGE:
-                    sum_terms(&s, k.rows.size[row]*k.columns.size[o], x_n, k.C, y.best)
+                    sum_terms(&s, list_of(&k.rows, row).size*list_of(&k.columns, o).size, x_n, k.C, y.best)
                 else:
                     max_terms(VALUE, &s, True, x_n, NULL, k.C, &y)
+                o = next_series(&k.columns, o, o0)
+            o0 = o1
 
 
 cdef inline void search_columns(
@@ -109,26 +117,27 @@ cdef inline void search_columns(
     const lane* ranks, const Found* found,
 ) noexcept nogil:
     """The maxima of windows first <= o < last from those of the columns; all pointers are to column or window 0."""
-    cdef Py_ssize_t o
+    cdef Py_ssize_t o = first
     cdef Found at
     cdef Series s
-    for o in range(first, last):
-        if leads(&k.columns, o, first):
-            s = series(&k.columns, o, last, k.C)
-            at = shifted(found, o*k.C)
-            max_terms(search, &s, keep, values, ranks, k.C, &at)
+    while o < last:
+        s = series(&k.columns, o, last, k.C)
+        at = shifted(found, o*k.C)
+        max_terms(search, &s, keep, values, ranks, k.C, &at)
+        o = next_series(&k.columns, o, first)
 
 
 cdef inline void write_indices(
     const Pool* k, Py_ssize_t row, Py_ssize_t o0, Py_ssize_t o1, const Found* found, Py_ssize_t* index
 ) noexcept nogil:
-    cdef const Term* rows = k.rows.terms + k.rows.start[row]
-    cdef const Term* columns
-    cdef Py_ssize_t o, c
+    cdef List rows = list_of(&k.rows, row), columns
+    cdef Py_ssize_t o, c, h, w
     for o in range(o0, o1):
-        columns = k.columns.terms + k.columns.start[o]
+        columns = list_of(&k.columns, o)
         for c in range(o*k.C, (o + 1)*k.C):
-            index[c] = rows[found.rank[c]].source*k.W + columns[found.place[c]].source
+            h = rows.term[found.rank[c]].source + rows.shift
+            w = columns.term[found.place[c]].source + columns.shift
+            index[c] = h*k.W + w
 
 
 cdef inline void maximum_rows(
@@ -164,14 +173,13 @@ cdef inline void maximum_band(
     bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1, char* scratch, Call* call
 ) noexcept nogil:
     """Rows h0 <= h < h1 of image n of dx."""
-    cdef Py_ssize_t v0 = 0, v1, v, j0, j1, low, high, row, t, h, ready, clear, pitch = k.W*k.C, length
+    cdef Py_ssize_t v0 = 0, v1, v, j0, j1, low, high, row, top, bottom, t, h, ready, clear, pitch = k.W*k.C, length
     cdef Found column = found_in(&scratch, k.width*k.C), window = found_in(&scratch, k.windows*k.C), at, shift
     cdef real* share = <real*>take(&scratch, k.width*k.C + VL, sizeof(real))
     cdef const real* x_n = k.x + n*k.H*pitch
     cdef const real* dy_row
     cdef real* dx_n = k.dx + n*k.H*pitch
-    cdef const Term* term
-    cdef Py_ssize_t terms
+    cdef List taps
     cdef Series s
     while v0 < k.W:
         v1 = min(v0 + k.strip, k.W)
@@ -185,9 +193,9 @@ cdef inline void maximum_band(
         length = (v1 - v0)*k.C
         ready = h0
         for row in range(k.rows.outputs):
-            term = k.rows.terms + k.rows.start[row]
-            terms = k.rows.start[row + 1] - k.rows.start[row]
-            if term[0].source >= h1 or term[terms - 1].source < h0:
+            taps = list_of(&k.rows, row)
+            top, bottom = taps.term[0].source + taps.shift, taps.term[taps.terms - 1].source + taps.shift
+            if top >= h1 or bottom < h0:
                 continue
             if stopped(call, row_of_work(k, row)):
                 return
@@ -198,19 +206,18 @@ cdef inline void maximum_band(
                 VALUE if all_ties else COLUMN, all_ties, k, j0, j1, column.best - low*k.C, column.place - low*k.C,
                 &shift,
             )
-            for v in range(v0, v1):
-                if leads(&k.readers, v, v0):
-                    s = series(&k.readers, v, v1, k.C)
-                    hit_terms(
-                        all_ties, &s, column.best + (v - low)*k.C, dy_row, &shift, k.C, share + (v - v0)*k.C
-                    )
+            v = v0
+            while v < v1:
+                s = series(&k.readers, v, v1, k.C)
+                hit_terms(all_ties, &s, column.best + (v - low)*k.C, dy_row, &shift, k.C, share + (v - v0)*k.C)
+                v = next_series(&k.readers, v, v0)
             # Rows of dx are written when they are first reached, those between windows and between taps with zeros.
-            clear = min(h1, term[0].source if k.dilation_h == 1 else term[terms - 1].source + 1)
+            clear = min(h1, top if k.dilation_h == 1 else bottom + 1)
             for h in range(ready, clear):
                 memset(dx_n + h*pitch + v0*k.C, 0, length*sizeof(real))
             ready = max(ready, clear)
-            for t in range(terms):
-                h = term[t].source
+            for t in range(taps.terms):
+                h = taps.term[t].source + taps.shift
                 if h0 <= h < ready:
                     give(all_ties, False, x_n + h*pitch + v0*k.C, &at, t, share, dx_n + h*pitch + v0*k.C, length)
                 elif h0 <= h < h1:
@@ -295,7 +302,7 @@ def max_forward(
         check_same(&indices.shape[0], &y.shape[0], 4)
     k.y, k.indices = &y[0, 0, 0, 0], NULL if indices is None else &indices[0, 0, 0, 0]
     try:
-        set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, 0, False)
+        set_axes(&k, windows, k.H, k.W, dilation_h, dilation_w, 0, False)
         plan(&k, &k.columns, NULL)
         run(maximum_units, &k, k.N*k.rows.outputs, threads)
     finally:
@@ -311,7 +318,7 @@ def avg_forward(
     check_pool(windows, &x.shape[0], &y.shape[0])
     k.y = &y[0, 0, 0, 0]
     try:
-        set_axes(&k, windows, y.shape[1], k.H, k.W, dilation_h, dilation_w, divisor, False)
+        set_axes(&k, windows, k.H, k.W, dilation_h, dilation_w, divisor, False)
         plan(&k, &k.columns, NULL)
         run(average_units, &k, k.N*k.rows.outputs, threads)
     finally:
@@ -329,10 +336,10 @@ def max_backward(
     check_same(&dx.shape[0], &x.shape[0], 4)
     k.dy, k.dx, k.share = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], TIES if all_ties else FIRST
     try:
-        set_axes(&k, windows, dy.shape[1], k.H, k.W, dilation_h, dilation_w, 0, False)
+        set_axes(&k, windows, k.H, k.W, dilation_h, dilation_w, 0, False)
         k.windowed = by_windows(&k)
         if not k.windowed:
-            k.readers = reach(&windows[dy.shape[1], 0], dy.shape[2], k.W, dilation_w, 1, True)
+            set_readers(&k, windows)
             plan(&k, &k.readers, &k.columns)
         run_bands(&k, threads)
     finally:
@@ -348,12 +355,12 @@ def avg_backward(
     check_pool(windows, &dx.shape[0], &dy.shape[0])
     k.dy, k.dx, k.share, sums.y = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], EVENLY, &dx[0, 0, 0, 0]
     try:
-        set_axes(&k, windows, dy.shape[1], k.H, k.W, dilation_h, dilation_w, divisor, False)
+        set_axes(&k, windows, k.H, k.W, dilation_h, dilation_w, divisor, False)
         k.windowed = by_windows(&k)
         if k.windowed:
             run_bands(&k, threads)
         else:
-            set_axes(&sums, windows, dy.shape[1], k.H, k.W, dilation_h, dilation_w, divisor, True)
+            set_axes(&sums, windows, k.H, k.W, dilation_h, dilation_w, divisor, True)
             plan(&sums, &sums.columns, NULL)
             run(average_units, &sums, sums.N*sums.rows.outputs, threads)
     finally:

@@ -90,8 +90,8 @@ cdef inline void max_pass(
     cdef Py_ssize_t source_step = s.source_step, out_step = s.out_step
     cdef int t
     for t in range(count):
-        at[t] = source + s.term[first + t].source*pitch
-        rank_at[t] = ranks + s.term[first + t].source*pitch
+        at[t] = source + (s.term[first + t].source + s.shift)*pitch
+        rank_at[t] = ranks + (s.term[first + t].source + s.shift)*pitch
         tap[t] = LFILL(s.term[first + t].tap)
     for m in range(outputs):
         i, o, e = m*source_step, m*out_step, 0

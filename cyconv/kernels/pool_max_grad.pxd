@@ -35,9 +35,9 @@ cdef inline void hit_pass(
     cdef Py_ssize_t source_step = s.source_step, out_step = s.out_step
     cdef int t
     for t in range(count):
-        dy_at[t] = dy + s.term[first + t].source*pitch
-        best_at[t] = found.best + s.term[first + t].source*pitch
-        place_at[t] = found.place + s.term[first + t].source*pitch
+        dy_at[t] = dy + (s.term[first + t].source + s.shift)*pitch
+        best_at[t] = found.best + (s.term[first + t].source + s.shift)*pitch
+        place_at[t] = found.place + (s.term[first + t].source + s.shift)*pitch
         tap[t] = LFILL(s.term[first + t].tap)
     for m in range(outputs):
         i, o, e = m*source_step, m*out_step, 0

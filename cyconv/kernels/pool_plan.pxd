@@ -1,10 +1,12 @@
 # One pooling: its arrays, what its windows read along both axes, and the strips it is done in.
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memset
 
-from cyconv.kernels.reach cimport MOST, Reach, hull, most_terms, reach
+from cyconv.kernels.reach cimport MOST, Reach, hull, most_terms, set_reach
 from cyconv.kernels.scratch cimport free, lines
 from cyconv.kernels.simd cimport VL, real
+from cyconv.kernels.tasks cimport heed
 
 cdef enum:
     STRIP = 32768       # bytes of a strip's row; shorter ones read memory by 10 % slower, longer ones leave the cache
@@ -41,15 +43,23 @@ cdef struct Pool:
 
 
 cdef inline int set_axes(
-    Pool* k, const Py_ssize_t[:, ::1] windows, Py_ssize_t rows, Py_ssize_t H, Py_ssize_t W, Py_ssize_t dilation_h,
+    Pool* k, const Py_ssize_t[:, ::1] windows, Py_ssize_t H, Py_ssize_t W, Py_ssize_t dilation_h,
     Py_ssize_t dilation_w, real divisor, bint turned,
 ) except -1:
-    """Of an image (H, W) and `rows` rows of windows on it; `turned`, of the windows that hold each of its pixels."""
-    cdef Py_ssize_t columns = windows.shape[0] - 1 - rows
+    """Of an image (H, W) and the table of its windows; `turned`, of the windows that hold each of its pixels."""
+    cdef Py_ssize_t end = windows.shape[0] - 3, rows = windows[end, 2]
     k.dilation_h, k.dilation_w = dilation_h, dilation_w
-    k.rows = reach(&windows[0, 0], rows, H, dilation_h, divisor, turned)
-    k.columns = reach(&windows[rows, 0], columns, W, dilation_w, 1 if divisor else 0, turned)
-    return 0
+    set_reach(&k.rows, &windows[0, 0], rows, &windows[end + 1, 0], H, dilation_h, divisor, turned)
+    return set_reach(
+        &k.columns, &windows[rows, 0], end - rows, &windows[end + 2, 0], W, dilation_w, 1 if divisor else 0, turned
+    )
+
+
+cdef inline int set_readers(Pool* k, const Py_ssize_t[:, ::1] windows) except -1:
+    cdef Py_ssize_t end = windows.shape[0] - 3, rows = windows[end, 2]
+    return set_reach(
+        &k.readers, &windows[rows, 0], end - rows, &windows[end + 2, 0], k.W, k.dilation_w, 1, True
+    )
 
 
 cdef inline void release(Pool* k) noexcept:
@@ -65,16 +75,17 @@ cdef inline Pool images(const real[:, :, :, ::1] x) noexcept:
     return k
 
 
-cdef inline bint apart(const Reach* a) noexcept:
+cdef inline int apart(const Reach* a) except -1:
     """Whether no source is read by two outputs, which then read in ascending order."""
     cdef Py_ssize_t t
-    for t in range(1, a.start[a.outputs]):
+    for t in range(1, a.start[a.listed]):
+        heed(t)
         if a.terms[t].source <= a.terms[t - 1].source:
             return False
     return True
 
 
-cdef inline bint by_windows(const Pool* k) noexcept:
+cdef inline int by_windows(const Pool* k) except -1:
     """Whether the gradient goes window by window, not one axis after the other: if few windows meet in a pixel.
 
     Elsewhere than in 2x2/2 and 3x3/2 that waits for memory where the channels leave vectors half empty."""
@@ -89,13 +100,14 @@ cdef inline bint by_windows(const Pool* k) noexcept:
     return R*S <= HELD or (apart(&k.rows) and apart(&k.columns))
 
 
-cdef inline void plan(Pool* k, const Reach* outputs, const Reach* between) noexcept:
+cdef inline int plan(Pool* k, const Reach* outputs, const Reach* between) except -1:
     """Strips of `outputs`, whose sources are columns, or windows on columns that `between` tells; and scratch."""
     cdef Py_ssize_t o0 = 0, o1, low, high, first, last, count = outputs.outputs
     k.strip = max(1, count*STRIP // (max(count, k.W)*k.C*<Py_ssize_t>sizeof(real)))
     k.windows = k.strip
     k.small = most_terms(&k.rows)*most_terms(&k.columns) <= MOST
     while o0 < count:
+        PyErr_CheckSignals()
         o1 = min(o0 + k.strip, count)
         low, high = max(k.W, k.columns.outputs), 0
         hull(outputs, o0, o1, &low, &high)
@@ -107,3 +119,4 @@ cdef inline void plan(Pool* k, const Reach* outputs, const Reach* between) noexc
         k.width = max(k.width, high - low)
         o0 = o1
     k.scratch = 4*lines(k.width*k.C + VL, sizeof(real)) + 3*lines(k.windows*k.C + VL, sizeof(real))
+    return 0

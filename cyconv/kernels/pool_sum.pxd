@@ -32,7 +32,7 @@ cdef inline void sum_pass(
     cdef Py_ssize_t source_step = s.source_step, out_step = s.out_step
     cdef int t
     for t in range(count):
-        at[t] = source + s.term[first + t].source*pitch
+        at[t] = source + (s.term[first + t].source + s.shift)*pitch
         weight[t] = VFILL(s.term[first + t].weight)
     for m in range(outputs):
         i, o, e = m*source_step, m*out_step, 0

@@ -12,8 +12,8 @@
 from libc.string cimport memset
 
 from cyconv.kernels.pool_max cimport ROW, VALUE, take_better
-from cyconv.kernels.pool_plan cimport EVENLY, FIRST, HELD, TIES, Pool, Share
-from cyconv.kernels.reach cimport Term
+from cyconv.kernels.pool_plan cimport EVENLY, FIRST, HELD, STRIP, TIES, Pool, Share
+from cyconv.kernels.reach cimport List, list_of
 from cyconv.kernels.simd cimport (
     HOLD, LEQUAL, LFILL, OPAQUE, VEQUAL, VFILL, VL, VSELECT, VZERO, load_upto, lvec, mask, real, store_upto, vec,
 )
@@ -120,26 +120,24 @@ cdef inline void window_band(
     """Rows h0 <= h < h1 of image n of dx, which may begin as any numbers."""
     cdef Py_ssize_t row, o, v, top, R, S, r_new, s_new, first, last, count, outputs = k.columns.outputs
     cdef Py_ssize_t h_new = h0, v_new       # from where on rows and, in new rows, columns are held by no window yet
-    cdef const Term* term
+    cdef Py_ssize_t most = max(1, STRIP // k.C)         # windows between two looks at the clock
+    cdef List rows, columns
     cdef bint dense = k.dilation_h == 1 and k.dilation_w == 1, whole
     cdef Windows w
     w.down, w.across, w.step = k.dilation_h*k.W*k.C, k.dilation_w*k.C, k.columns.source_step*k.C
     for row in range(k.rows.outputs):
-        term = k.rows.terms + k.rows.start[row]
-        R = k.rows.start[row + 1] - k.rows.start[row]
-        top = term[0].source
-        if top >= h1 or term[R - 1].source < h0:
+        rows = list_of(&k.rows, row)
+        R, top = rows.terms, rows.term[0].source + rows.shift
+        if top >= h1 or rows.term[R - 1].source + rows.shift < h0:
             continue
-        if stopped(call, R*k.W*k.C):
-            return
         w.r0, w.r1 = 0, R
-        while term[w.r0].source < h0:
+        while rows.term[w.r0].source + rows.shift < h0:
             w.r0 += 1
-        while term[w.r1 - 1].source >= h1:
+        while rows.term[w.r1 - 1].source + rows.shift >= h1:
             w.r1 -= 1
         whole = w.r1 - w.r0 == R
         # Zeros between windows; and where these have gaps themselves, zeros wherever they reach.
-        last = term[w.r1 - 1].source + 1
+        last = rows.term[w.r1 - 1].source + rows.shift + 1
         if h_new < (top if dense else last):
             clear(k, n, h_new, top if dense else last, 0, k.W)
             h_new = top if dense else last
@@ -147,19 +145,21 @@ cdef inline void window_band(
         h_new = max(h_new, last)
         o = v_new = 0
         while o < outputs:
-            v = k.columns.terms[k.columns.start[o]].source
-            S = k.columns.start[o + 1] - k.columns.start[o]
+            columns = list_of(&k.columns, o)
+            v, S = columns.term[0].source + columns.shift, columns.terms
             if dense and v_new < v:
                 clear(k, n, first, last, v_new, v)
                 v_new = v
             s_new = v_new - v
-            count = k.columns.alike[o] if s_new == S - k.columns.source_step else 1
+            count = min(columns.alike, most) if s_new == S - k.columns.source_step else 1
+            if stopped(call, count*R*S*k.C):
+                return
             v_new = max(v_new, v + S + (count - 1)*k.columns.source_step)
             w.x = k.x + ((n*k.H + top)*k.W + v)*k.C
             w.dx = k.dx + ((n*k.H + top)*k.W + v)*k.C
             w.dy = k.dy + ((n*k.rows.outputs + row)*outputs + o)*k.C
             if share == EVENLY:
-                w.weight = 1/(k.rows.size[row]*k.columns.size[o])
+                w.weight = 1/(rows.size*columns.size)
             if R == 3 and whole and S == 3 and r_new == 2 and s_new == 2:
                 give_windows(share, True, 3, 3, 2, 2, &w, count, k.C)
             elif R == 3 and whole and S == 3 and r_new == 1 and s_new == 1:

@@ -47,10 +47,13 @@ cdef inline int check_bias(const real[::1] b, Py_ssize_t channels) except -1:
 
 
 cdef inline int check_pool(const Py_ssize_t[:, ::1] windows, const Py_ssize_t* x, const Py_ssize_t* y) except -1:
-    """x (N, H, W, C), y (N, OH, OW, C), OH + OW rows of windows and the (H, W, -) that they were made for."""
-    if x[0] != y[0] or x[3] != y[3] or windows.shape[0] != y[1] + y[2] + 1:
+    """x (N, H, W, C), y (N, OH, OW, C), and the table of OH and OW windows that was made for (H, W)."""
+    cdef Py_ssize_t end = windows.shape[0] - 3
+    if x[0] != y[0] or x[3] != y[3] or x[0] < 1 or x[3] < 1 or end < 2:
         refuse()
-    if x[1] != windows[y[1] + y[2], 0] or x[2] != windows[y[1] + y[2], 1] or x[0] < 1 or x[3] < 1:
+    if x[1] != windows[end, 0] or x[2] != windows[end, 1]:
+        refuse()
+    if y[1] != windows[end, 2] + windows[end + 1, 1] or y[2] != end - windows[end, 2] + windows[end + 2, 1]:
         refuse()
     return 0
 

@@ -3,6 +3,7 @@
 # A task never fails, but it may be told to give up: Python runs signal handlers in the main thread, and only when the
 # kernel lets it.  So between steps of less than some milliseconds a task asks `stopped`, and returns if so.
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
@@ -64,3 +65,12 @@ cdef inline bint stopped(Call* call, Py_ssize_t work) noexcept nogil:
         if call.patience < 0:
             look(call)
     return ATOMIC_LOAD(&call.over) != 0
+
+
+cdef inline int heed(Py_ssize_t step) except -1:
+    """Before the tasks: at every 2**18th step let the other Python threads run, and the handlers of signals."""
+    if step & 0x3ffff == 0x3ffff:
+        with nogil:
+            pass
+        return PyErr_CheckSignals()
+    return 0
