@@ -8,22 +8,26 @@
 # for a block of pixels; padding is a row of zeros.  Nothing the size of the batch is ever copied.
 #
 # Loop order in a task (a block of pixels x a range of panels): panel and chunk of the reduction, tile of pixels.  A
-# chunk of a panel is packed into L1 just before the tiles of the block use it: the weights pass once per block, at the
-# cost of one vector move per `block` multiply-adds, and no second copy of them is ever made.  The sums between chunks
-# wait in y itself.  Panels are outermost where a pixel has no more numbers in the source than in y, else chunks: what
-# passes many times should be the smaller of the two, to stay in the second-level cache (with panels outermost 3x3/2 at
-# 14x14x512 is 7 % slower and 1x1 from 2048 to 512 channels 5 %; 512 to 2048 is 5 % slower with chunks outermost).
+# chunk of a panel is packed into L1 by the first tile of the block that uses it, or before where weights are read
+# transposed: they pass once per block, at the cost of one vector move per `block` multiply-adds, and no second copy of
+# them is ever made.  The sums between chunks wait in y itself.  Panels are outermost where a pixel has no more numbers
+# in the source than in y, else chunks: what passes many times should be the smaller of the two, to stay in the
+# second-level cache (with panels outermost 3x3/2 at 14x14x512 is 7 % slower and 1x1 from 2048 to 512 channels 5 %; 512
+# to 2048 is 5 % slower with chunks outermost).
 #
 # Every output is summed by one task, chunk by chunk in one order that depends on the window alone: the same bits for
 # any number of threads and any split of the batch.
 
 from libc.string cimport memset
 
-from cyconv.kernels.scratch cimport lines, take
+from cyconv.kernels.scratch cimport LINE, lines, take
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real, transpose, vec
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, Panel, multiply_across, panel_at, panels_of, tile_rows
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
+
+cdef enum:
+    NEAR = 12 << 20     # bytes of weights that a cache may hold from call to call
 
 cdef struct Weights:
     # w(r, s, c, k) = w[(r*S + s)*tap + c*row + k*column], group g starts at g*group
@@ -120,22 +124,27 @@ cdef inline void pack_square(const real* w_jc, Py_ssize_t column, real* panel, P
         VSTORE(panel + i*width, rows[i])
 
 
+cdef inline const real* weights_at(const Work* k, Py_ssize_t t, Py_ssize_t c, const Panel* p) noexcept nogil:
+    """The weight of tap t, channel c and the first column of p."""
+    cdef const Weights* w = &k.weights
+    cdef Py_ssize_t taps = k.source.w.taps, r, s
+    r = k.source.h.tap + t // taps*k.source.h.tap_step
+    s = k.source.w.tap + t % taps*k.source.w.tap_step
+    return w.w + p.group*w.group + (r*w.S + s)*w.tap + c*w.row + (p.first - p.group*k.target.K)*w.column
+
+
 cdef inline void pack(
     const Work* k, Py_ssize_t t0, Py_ssize_t segments, Py_ssize_t c0, Py_ssize_t length, const Panel* p, real* panel,
 ) noexcept nogil:
     """panel[t, c, :] = the weights of taps t0.., channels c0.. and the columns of p, then zeros."""
-    cdef const Source* s = &k.source
     cdef const Weights* w = &k.weights
     cdef const real* w_t
     cdef const real* w_tc
-    cdef Py_ssize_t t, c, j, r, q, width = p.nv*VL, columns = p.count, column = p.first - p.group*k.target.K
-    cdef Py_ssize_t taps = s.w.taps
-    if s.by_row:
-        t0, segments, length = t0*taps, segments*taps, s.C
+    cdef Py_ssize_t t, c, j, width = p.nv*VL, columns = p.count
+    if k.source.by_row:
+        t0, segments, length = t0*k.source.w.taps, segments*k.source.w.taps, k.source.C
     for t in range(t0, t0 + segments):
-        r = s.h.tap + t // taps*s.h.tap_step
-        q = s.w.tap + t % taps*s.w.tap_step
-        w_t = w.w + p.group*w.group + (r*w.S + q)*w.tap + c0*w.row + column*w.column
+        w_t = weights_at(k, t, c0, p)
         if w.column == 1:
             for c in range(length):
                 w_tc = w_t + c*w.row
@@ -157,6 +166,16 @@ cdef inline void pack(
             panel += length*width
 
 
+cdef inline bint packs_late(const Work* k) noexcept nogil:
+    """Whether a panel's first tile packs it: forward, where the rows of all taps follow one another.
+
+    Not if they come from memory, for which a tile waits longer than `pack` (float64, 18 MiB: by 1.07), and not if a
+    row is less than a line of the cache (the baseline build: by 1.3)."""
+    if k.source.h.tap_step != 1 or NR*<Py_ssize_t>sizeof(real) < LINE:
+        return False
+    return k.source.h.taps*k.source.w.taps*k.weights.tap*<Py_ssize_t>sizeof(real) <= NEAR
+
+
 cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Task `index`: block index // parts of the pixels, range index % parts of the panels of all groups."""
     cdef const Work* k = <const Work*>problem
@@ -165,9 +184,10 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     cdef Py_ssize_t first = index // k.parts*k.block, pixels = min(k.block, k.pixels - first)
     cdef Py_ssize_t part = index % k.parts, total = panels_of(y.K)*y.groups
     cdef Py_ssize_t panel0 = part*total // k.parts, panels = (part + 1)*total // k.parts - panel0
-    cdef Py_ssize_t step, taps, cuts, chunks, i, j, t, c, segments, length, row, ahead
+    cdef Py_ssize_t step, taps, cuts, chunks, i, j, t, c, segments, length, row, hop
     cdef bint cold, panels_first = y.K >= min(s.segments*s.length, s.h.step*s.w.step*k.C)
     cdef Pixel pixel
+    cdef const real* loose
     cdef real* y_q
     cdef Finish f
     cdef Panel p
@@ -207,7 +227,12 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
         length = s.length if s.by_row else min(step, k.C - c)
         if stopped(call, pixels*p.count*length*segments):
             return
-        pack(k, t, segments, c, length, &p, packed)
+        cold = s.segments == 1 and (i < chunks if panels_first else i % panels == 0)
+        loose, hop = NULL, tile_rows(p.nv)*s.w.step*s.C if cold else 0
+        if not cold and packs_late(k) and p.count == p.nv*VL:
+            loose, hop = weights_at(k, t*s.w.taps if s.by_row else t, c, &p), k.weights.row
+        else:
+            pack(k, t, segments, c, length, &p, packed)
         f.first, f.last = j == 0, j == chunks - 1
         f.column, f.lanes = p.first, <int>(p.count - (p.nv - 1)*VL)
         f.bias = NULL
@@ -215,8 +240,6 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
             for row in range(p.nv):
                 VSTORE(bias + row*VL, load_lanes(y.bias + p.first + row*VL, <int>min(VL, p.count - row*VL)))
             f.bias = bias
-        cold = s.segments == 1 and (i < chunks if panels_first else i % panels == 0)
-        ahead = tile_rows(p.nv)*s.w.step*s.C if cold else 0
         multiply_across(
-            p.nv, at + t*k.block, k.block, pixels, p.group*k.C + c, segments, length, packed, ahead, &f, out,
+            p.nv, at + t*k.block, k.block, pixels, p.group*k.C + c, segments, length, packed, loose, hop, &f, out,
         )

@@ -128,7 +128,7 @@ cdef inline void narrow_task(const void* problem, Py_ssize_t index, char* scratc
                 return
             f.column = start
             multiply_across(
-                <int>(width // VL), at, 0, k.OW, 0, 1, k.K, k.packed + (r*wide + start)*k.K, 0, &f, out
+                <int>(width // VL), at, 0, k.OW, 0, 1, k.K, k.packed + (r*wide + start)*k.K, NULL, 0, &f, out
             )
         rows += 1
     gather_row(k, products, rows, k.dx + row*k.W*k.C)

@@ -170,7 +170,7 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
                 f.column = e*step_m
                 if not g.kept and c + length < C:
                     expect_filters(k, e, c + length, min(CHUNK, C - c - length), vector*VL, columns)
-                multiply_across(nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, 0, &f, out)
+                multiply_across(nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, NULL, 0, &f, out)
             c += length
         for i in range(tiles):
             output_tile(
