@@ -8,6 +8,7 @@ from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, outer_task, pl
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_conv
+from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport panels_of
@@ -46,11 +47,13 @@ cdef void phase_task(const void* problem, Py_ssize_t index, char* scratch, Call*
 
 
 cdef size_t share_out(Run* run, int threads) noexcept nogil:
-    """Cut every phase into tasks of equal size, at least a few per thread; weights are read once per block of pixels.
-    Returns the bytes of scratch that a task needs."""
+    """Cut every phase into tasks of equal size; returns the bytes of scratch that one needs.
+
+    For each of its panels a task packs weights, which takes as long as two tiles."""
     cdef Work* k = &run.work
     cdef Phases* p = &run.phases
-    cdef Py_ssize_t panels = panels_of(k.target.K)*k.target.groups, phases = p.n_h*p.n_w, corner, block, blocks
+    cdef Py_ssize_t panels = panels_of(k.target.K)*k.target.groups, phases = p.n_h*p.n_w, corner, block
+    cdef Cut cut
     cdef Py_ssize_t rows = (k.target.H - 1) // p.h[0].out_step + 1, columns = (k.target.W - 1) // p.w[0].out_step + 1
     cdef Py_ssize_t pixels = k.images*rows*columns      # of the largest phase
     cdef Py_ssize_t corners[4]
@@ -61,15 +64,9 @@ cdef size_t share_out(Run* run, int threads) noexcept nogil:
     for corner in range(4):
         set_phase(k, p, corners[corner])
         block = min(block, pixel_block(&k.source))
-    blocks = (pixels + block - 1) // block
-    k.parts = 1
-    if threads > 1:
-        if blocks*phases < 2*threads and panels >= 2*threads:
-            k.parts = min(panels, (4*threads + blocks*phases - 1) // (blocks*phases))
-        else:
-            blocks = max((blocks + threads - 1) // threads*threads, 2*threads)
-    block = (pixels + blocks - 1) // blocks
-    k.block = max(2*MR, (block + 2*MR - 1) // (2*MR)*(2*MR))
+    cut = cut_up((pixels + 2*MR - 1) // (2*MR), panels, (pixels + block - 1) // block, phases, 0.6, 1, threads)
+    k.parts = cut.columns
+    k.block = ((pixels + cut.rows - 1) // cut.rows + 2*MR - 1) // (2*MR)*(2*MR)
     run.tasks = (pixels + k.block - 1) // k.block*k.parts
     for corner in range(4):
         set_phase(k, p, corners[corner])

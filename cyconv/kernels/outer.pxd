@@ -18,6 +18,7 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
+from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real, vec
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, Panel, multiply_down, panel_at, panels_of
@@ -52,14 +53,13 @@ cdef inline Py_ssize_t units_of_run(const Outer* k) noexcept nogil:
 
 cdef inline void plan_outer(Outer* k, int threads) noexcept nogil:
     cdef Py_ssize_t chunks = (k.pixels + KC - 1) // KC, panels = panels_of(k.K)*k.groups
+    cdef Cut cut
     plan_segments(&k.source, k.groups == 1, 0)
     k.partial_size = k.source.h.taps*k.source.w.taps*(k.source.C // k.groups)*k.K*k.groups
     k.splits = max(1, min(MOST_SPLITS, chunks // 4)) if k.partial_size <= SMALL else 1
     k.units = k.source.segments*units_of_run(k)
-    k.parts = k.panel_parts = 1
-    if threads > 1:
-        k.panel_parts = min(panels, max(1, 4*threads // k.splits))
-        k.parts = min(k.units, max(1, 4*threads // (k.splits*k.panel_parts)))
+    cut = cut_up(k.units, panels, 1, k.splits, 0.5, 0.2, threads)
+    k.parts, k.panel_parts = cut.rows, cut.columns
 
 
 cdef inline size_t outer_bytes(const Outer* k) noexcept nogil:

@@ -23,6 +23,7 @@ from cyconv.kernels.correlate cimport Target, Work, set_forward, set_gradient
 from cyconv.kernels.outer cimport add_splits
 from cyconv.kernels.scratch cimport align, allocate, lines, take
 from cyconv.kernels.shapes cimport check_bias, check_winograd
+from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport (
     MR, NR, VGREATER, VL, VLOAD, VSELECT, VZERO, describe_build, load_upto, real, store_upto, vec,
 )
@@ -184,21 +185,18 @@ cdef void set_tiling(
 ) noexcept nogil:
     """Blocks of tiles for outputs (images, H, W, K), shared out over the threads, or ranges of panels if too few."""
     cdef Py_ssize_t blocks, most
+    cdef Cut cut
     g.across, g.down = (W + 3) // 4, (H + 3) // 4
     g.tiles = images*g.across*g.down
     g.chunks = (C + CHUNK - 1) // CHUNK
     g.pitch = min(CHUNK, padded(C))
-    g.parts = 1
     g.kept = prepared or (may_be_kept(C, K) and g.tiles > 2*FEW_TILES)
     most = max(2*MR, min(MOST_TILES, LARGEST // (36*g.chunks*g.pitch*<Py_ssize_t>sizeof(real)) // MR*MR))
     blocks = (g.tiles + most - 1) // most
     if g.kept:
         blocks = max(blocks, (g.tiles + FEW_TILES // 2) // FEW_TILES)
-    if threads > 1:
-        if blocks < 2*threads and panels_of(K) >= 2*threads:
-            g.parts = min(panels_of(K), (2*threads + blocks - 1) // blocks)
-        else:
-            blocks = (blocks + threads - 1) // threads*threads
+    cut = cut_up((g.tiles + MR - 1) // MR, panels_of(K), blocks, 1, 0.6, 0 if g.kept else 0.7, threads)
+    blocks, g.parts = cut.rows, cut.columns
     g.block = (g.tiles + blocks - 1) // blocks
     if g.kept and blocks > 1:               # whole rows of the register tile; if kept, more blocks cost nothing
         g.block = max(MR, g.block // MR*MR)
