@@ -10,7 +10,7 @@ cdef struct Cut:
 
 cdef enum:
     MANY = 4                # ranges of an axis to a thread, at most
-    SLACK = 32              # a 32nd of a piece more, in case a thread falls behind
+    SLACK = 8           # an eighth of a piece more, in case a thread falls behind
 
 
 cdef inline Cut cut_up(
@@ -26,7 +26,7 @@ cdef inline Cut cut_up(
         return best
     for cut.columns in range(1, min(columns, most) + 1):
         wide = (columns + cut.columns - 1) // cut.columns
-        for cut.rows in range(least, max(least, min(rows, most // cut.columns)) + 1):
+        for cut.rows in range(least, max(least, min(rows, max(least + threads, most // cut.columns))) + 1):
             high = (rows + cut.rows - 1) // cut.rows
             piece = <double>high*wide + row_cost*high + column_cost*wide
             time = piece*(1.0/SLACK + (times*cut.rows*cut.columns + threads - 1) // threads)

@@ -96,7 +96,6 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #define LSELECT(m, a, b) ((lvec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
 #endif
 #define OPAQUE(p) __asm__("" : "+r"(p)) /* the compiler forgets how p was computed */
-#define PREFETCH(p) __builtin_prefetch(p)
 /* v is in a register here: GCC would read an operand from memory again for every use, and loads are what is short. */
 #if defined(__x86_64__)
 #define HOLD(v) __asm__("" : "+v"(v))
@@ -105,7 +104,8 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #else
 #define HOLD(v) ((void)(v))
 #endif
-#define WILL_READ(p) __builtin_prefetch(p, 0, 2) /* have its line in the second-level cache by then */
+#define PREFETCH(p) __builtin_prefetch(p)        /* have its line in the first-level cache: it is read in a moment */
+#define WILL_READ(p) __builtin_prefetch(p, 0, 2) /* in the second-level cache: that takes longer */
 #define WILL_WRITE(p) __builtin_prefetch(p, 1, 2)
 #if defined(__clang__)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
