@@ -11,10 +11,11 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import accuracy, pictures, summary
+from bench import accuracy, pictures, speedup, summary
 from bench.console import Terminal
 from bench.report import tables
 from bench.results import Run, UsageError
+from bench.tables import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "bench" / "results"
@@ -72,9 +73,14 @@ def _path(name: str) -> Path:
     return RESULTS / f"{name}.json"
 
 
-def _tables(runs: Sequence[Run]) -> str:
+def _tables(runs: Sequence[Run], made: Callable[[Run], Sequence[Table]] = tables) -> str:
     """Every table of the runs, and where each was measured."""
-    return "\n".join(text for run in runs for text in (*(t.markdown() for t in tables(run)), f"{run.where()}\n"))
+    return "\n".join(text for run in runs for text in (*(t.markdown() for t in made(run)), f"{run.where()}\n"))
+
+
+def _threads(runs: Sequence[Run]) -> str:
+    """What more threads bring."""
+    return _tables(runs, speedup.tables)
 
 
 def _summary(runs: Sequence[Run]) -> str:
@@ -91,6 +97,7 @@ KINDS: dict[str, Callable[[Sequence[Run]], str | bytes]] = {
     "tables": _tables,
     "summary": _summary,
     "errors": _errors,
+    "threads": _threads,
     "opening": pictures.draw_opening,
     "picture": pictures.draw_report,
 }

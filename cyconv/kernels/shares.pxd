@@ -10,7 +10,7 @@ cdef struct Cut:
 
 cdef enum:
     MANY = 4                # ranges of an axis to a thread, at most
-    SLACK = 8           # an eighth of a piece more, in case a thread falls behind
+    SLACK = 8               # an eighth of a piece more, in case a thread falls behind
 
 
 cdef inline Cut cut_up(
