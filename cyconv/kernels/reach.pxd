@@ -3,7 +3,7 @@
 # Pooling is separable: a window is the product of two of these lists, one of rows and one of columns.
 #
 # In the middle of a long axis the lists repeat, every `out_step` outputs, `source_step` sources on.  They are made for
-# a shorter axis, without most of its middle (cyconv/windows.py); `listed` finds an output's list there.
+# a shorter axis, without most of its middle (cyconv/windows.py); `list_of` finds an output's list there.
 
 from cyconv.kernels.scratch cimport allocate, free, lines, take
 from cyconv.kernels.simd cimport lane, real
@@ -19,13 +19,13 @@ cdef struct Term:
 
 cdef struct Reach:
     Py_ssize_t outputs
-    Py_ssize_t listed       # those with a list, of
-    Term* terms             # all windows and taps, in ascending order,
-    Py_ssize_t* start       # and where each one's begins; listed + 1 of them
+    Py_ssize_t listed       # outputs of the shorter axis
+    Term* terms             # of all those, windows and taps in ascending order
+    Py_ssize_t* start       # where each list begins; listed + 1 of them
     real* size              # what the sum of a list's terms is divided by
     Py_ssize_t first        # from this output on lists repeat
-    Py_ssize_t repeats      # so many times,
-    bint steady             # none of them alone
+    Py_ssize_t repeats      # so many times
+    bint steady             # and none that repeats is alone
     # Outputs `out_step` apart mostly read the same terms, `source_step` on: alike[i] of those listed from i on do.
     Py_ssize_t out_step
     Py_ssize_t source_step

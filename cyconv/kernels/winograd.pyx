@@ -198,8 +198,8 @@ cdef void set_tiling(
     cut = cut_up((g.tiles + MR - 1) // MR, panels_of(K), blocks, 1, 0.6, 0 if g.kept else 0.7, threads)
     blocks, g.parts = cut.rows, cut.columns
     g.block = (g.tiles + blocks - 1) // blocks
-    if g.kept and blocks > 1:               # whole rows of the register tile; if kept, more blocks cost nothing
-        g.block = max(MR, g.block // MR*MR)
+    if g.kept and blocks > 1:               # whole rows of half a register tile; if kept, more blocks cost nothing
+        g.block = max(MR, (g.block + MR//2 - 1) // (MR//2)*(MR//2))
     elif threads == 1:
         g.block = (g.block + MR - 1) // MR*MR
     g.block = min(g.tiles, most, g.block)
