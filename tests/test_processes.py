@@ -195,9 +195,9 @@ def test_a_call_beside_another_starts_no_threads():
     import threading, time
     from cyconv.kernels.tasks import busy
     cyconv.set_num_threads(2)
-    xs = np.ones((200, 64, 64, 32), np.float32)
+    xs, ws = np.ones((100, 64, 64, 32), np.float32), np.ones((9, 9, 32, 32), np.float32)    # some tenths of a second
     alone = tasks()
-    other = threading.Thread(target=lambda: cyconv.conv2d(xs, w, padding=1, algorithm="direct"))
+    other = threading.Thread(target=lambda: cyconv.conv2d(xs, ws, padding=4))
     other.start()
     while busy() < 2 or tasks() < alone + 2:
         time.sleep(0.001)
