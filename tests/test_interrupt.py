@@ -85,6 +85,18 @@ def adaptive_of_one_row():
     return lambda: cyconv.adaptive_max_pool2d(x, (1, 20_000_000))
 
 
+def max_of_one_row():
+    """All windows of a row are one task, some tenths of a second at least."""
+    x = zeros(1, 1, 400_000_000, 1)
+    return lambda: cyconv.max_pool2d(x, (1, 3), stride=(1, 2))
+
+
+def max_backward_of_one_row():
+    """Window by window: they have full vectors of channels, and do not meet."""
+    dy, x = zeros(1, 1, 20_000_000, 16), zeros(1, 1, 40_000_000, 16)
+    return lambda: cyconv.max_pool2d_backward(dy, x, (1, 2))
+
+
 CALLS = {
     "direct": lambda: forward("direct"),
     "winograd": lambda: forward("winograd"),
@@ -101,6 +113,8 @@ CALLS = {
     "avg": lambda: pool(cyconv.avg_pool2d),
     "max 31x31": lambda: pool(cyconv.max_pool2d, 31),
     "avg 31x31": lambda: pool(cyconv.avg_pool2d, 31),
+    "max of one row": max_of_one_row,
+    "max_backward of one row": max_backward_of_one_row,
     "adaptive max of one row": adaptive_of_one_row,
     "max_backward": max_backward,
     "avg_backward": avg_backward,

@@ -49,7 +49,8 @@ cdef void phase_task(const void* problem, Py_ssize_t index, char* scratch, Call*
 cdef size_t share_out(Run* run, int threads) noexcept nogil:
     """Cut every phase into tasks of equal size; returns the bytes of scratch that one needs.
 
-    For each of its panels a task packs weights, which takes as long as two tiles."""
+    For each panel a task packs weights, which takes as long as two tiles; pixels read again by another range of panels
+    cost 0.6 of a panel: of 0.05 to 1 tried on ResNet-50's layers with two threads the best."""
     cdef Work* k = &run.work
     cdef Phases* p = &run.phases
     cdef Py_ssize_t panels = panels_of(k.target.K)*k.target.groups, phases = p.n_h*p.n_w, corner, block

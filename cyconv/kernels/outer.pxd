@@ -58,7 +58,7 @@ cdef inline void plan_outer(Outer* k, int threads) noexcept nogil:
     k.partial_size = k.source.h.taps*k.source.w.taps*(k.source.C // k.groups)*k.K*k.groups
     k.splits = max(1, min(MOST_SPLITS, chunks // 4)) if k.partial_size <= SMALL else 1
     k.units = k.source.segments*units_of_run(k)
-    cut = cut_up(k.units, panels, 1, k.splits, 0.5, 0.2, threads)
+    cut = cut_up(k.units, panels, 1, k.splits, 0.5, 0.2, threads)       # tried like conv.pyx's
     k.parts, k.panel_parts = cut.rows, cut.columns
 
 

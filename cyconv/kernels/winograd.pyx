@@ -195,6 +195,7 @@ cdef void set_tiling(
     blocks = (g.tiles + most - 1) // most
     if g.kept:
         blocks = max(blocks, (g.tiles + FEW_TILES // 2) // FEW_TILES)
+    # Filters that are not kept take as long to transform as four tiles to multiply (cyconv/algorithm.py).
     cut = cut_up((g.tiles + MR - 1) // MR, panels_of(K), blocks, 1, 0.6, 0 if g.kept else 0.7, threads)
     blocks, g.parts = cut.rows, cut.columns
     g.block = (g.tiles + blocks - 1) // blocks
