@@ -200,7 +200,7 @@ cdef double chains(Py_ssize_t rounds) noexcept nogil:
     cdef Py_ssize_t _
     cdef int j
     for j in range(2*MR):
-        sums[j] = VFILL(j + 1)
+        sums[j] = VFILL(j + 3)          # not 2, which stays 2: GCC leaves such a chain out
     for _ in range(rounds):
         for j in range(2*MR):
             sums[j] = sums[j]*VFILL(0.5) + VFILL(1)
