@@ -26,9 +26,6 @@ from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, Panel, multiply_across, panel_at, panels_of, tile_rows
 from cyconv.kernels.windows cimport Pixel, Source, copies_runs, find_runs, next_row, pixel_at
 
-cdef enum:
-    NEAR = 12 << 20     # bytes of weights that a cache may hold from call to call
-
 cdef struct Weights:
     # w(r, s, c, k) = w[(r*S + s)*tap + c*row + k*column], group g starts at g*group
     const real* w
@@ -167,13 +164,9 @@ cdef inline void pack(
 
 
 cdef inline bint packs_late(const Work* k) noexcept nogil:
-    """Whether a panel's first tile packs it: forward, where the rows of all taps follow one another.
-
-    Not if they come from memory, for which a tile waits longer than `pack` (float64, 18 MiB: by 1.07), and not if a
-    row is less than a line of the cache (the baseline build: by 1.3)."""
-    if k.source.h.tap_step != 1 or NR*<Py_ssize_t>sizeof(real) < LINE:
-        return False
-    return k.source.h.taps*k.source.w.taps*k.weights.tap*<Py_ssize_t>sizeof(real) <= NEAR
+    """Whether a panel's first tile packs it: forward, where the rows of all taps follow one another, unless a row is
+    less than a line of the cache (the baseline build: by 1.3)."""
+    return k.source.h.tap_step == 1 and NR*<Py_ssize_t>sizeof(real) >= LINE
 
 
 cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
@@ -218,7 +211,7 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     taps = max(1, step // s.length)
     cuts = 1 if s.by_row else (k.C + step - 1) // step
     chunks = (s.segments + taps - 1) // taps*cuts
-    f.lo, f.relu = 0, y.relu
+    f.lo, f.relu, f.far = 0, y.relu, True
     for i in range(panels*chunks):
         p = panel_at(y.K, panel0 + (i // chunks if panels_first else i % panels))
         j = i % chunks if panels_first else i // panels

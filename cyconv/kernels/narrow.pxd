@@ -110,7 +110,7 @@ cdef inline void narrow_task(const void* problem, Py_ssize_t index, char* scratc
     cdef const real** at = <const real**>take(&scratch, k.OW + 2*MR, sizeof(void*))
     cdef real** out = <real**>take(&scratch, k.OW + 2*MR, sizeof(void*))
     cdef Finish f
-    f.lo, f.first, f.last, f.relu, f.bias, f.lanes = 0, True, False, False, NULL, VL
+    f.lo, f.first, f.last, f.far, f.relu, f.bias, f.lanes = 0, True, False, False, False, NULL, VL
     if q >= h.count:
         return
     row = n*k.H + h.out + q*h.out_step

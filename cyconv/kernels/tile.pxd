@@ -13,18 +13,20 @@
 #
 # PACK is ACROSS for the first tile of a panel: it takes the weights from where they lie, a `hop` between rows, and
 # leaves them in the panel.  To pack before takes as long as two tiles, and a map of 7x7 has nine: that is 1.07 times as
-# fast, and half a tile for a last one of few rows 1.04 times.
+# fast, and half a tile for a last one of few rows 1.04 times.  It fetches the rows it will take: 8 KiB apart, they took
+# as long as two tiles without, and take 1.3 of one with it.
 #
 # `rows`, `nv` and the way are compile-time constants at every call, so that the loops unroll and `acc` is never in
 # memory: `CYTHON_INLINE` forces the inlining (setup.py), and a spilled accumulator halves the speed.
 
+from cyconv.kernels.fetch cimport LINE, Next, fetch, share_fetch
 from cyconv.kernels.simd cimport (
-    HOLD, MR, NV, OPAQUE, PREFETCH, REAL_BITS, VL, VLOAD, VSELECT, VSTORE, VGREATER, VZERO, load_lanes, real,
+    HOLD, MR, NV, OPAQUE, PREFETCH, VL, VLOAD, VSELECT, VSTORE, VGREATER, VZERO, load_lanes, real,
     store_lanes, vec,
 )
 
 cdef enum:
-    LINE = 512 // REAL_BITS     # numbers in a line of the cache
+    AHEAD = 16      # rows between the weights that are packed and those that are fetched: of 4 to 16 the best
 
 cdef enum Way:
     ACROSS
@@ -41,6 +43,7 @@ cdef struct Finish:
     int lanes
     bint first          # nothing has been summed here yet: overwrite
     bint last           # nothing more will be: add the bias, apply the activation
+    bint far            # they lie in no cache and are fetched meanwhile: 1.05 times the speed (1x1, 64 to 256 channels)
     const real* bias    # nv*VL values, or NULL
     bint relu
 
@@ -77,6 +80,8 @@ cdef inline void tile(
     for i in range(rows):
         for j in range(nv):
             acc[i][j] = VZERO
+            if f.far:
+                PREFETCH(f.out[i] + f.column + j*VL)
     for t in range(segments):
         if way != DOWN:
             for i in range(rows):
@@ -95,7 +100,8 @@ cdef inline void tile(
                     w[j] = VLOAD((loose if way == PACK else panel) + j*VL)
                     if way == PACK:
                         VSTORE(panel + j*VL, w[j])
-                panel += nv*VL
+                        PREFETCH(loose + AHEAD*hop + j*VL)
+                panel += hop if way == DOWN else nv*VL
                 if way == PACK:
                     loose += hop
                 for i in range(rows):
@@ -186,29 +192,34 @@ cdef inline void multiply_across(
 
 cdef inline void multiply_down(
     const real** at, Py_ssize_t low, Py_ssize_t high, Py_ssize_t readable, Py_ssize_t pixels, int nv,
-    real* panel, real* target, Py_ssize_t pitch, Finish* f,
+    real* panel, Py_ssize_t hop, real* target, Py_ssize_t pitch, Finish* f, Next* next, int nexts,
 ) noexcept nogil:
-    """target[row, :] (+)= sum_i at[i][row] * panel[i, :], low <= row < high; at[i] has `readable` >= 2*MR numbers."""
+    """target[row, :] (+)= sum_i at[i][row] * panel[i, :], low <= row < high; at[i] has `readable` >= 2*MR numbers.
+
+    Rows of the panel are `hop` numbers apart, those of the target `pitch`.
+    """
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
     cdef int rows
     f.out = out
+    share_fetch(next, nexts, (high - low + tile_rows(nv) - 1) // tile_rows(nv))
     while row < high:
         rows = tile_rows(nv) if high - row > MR else MR         # the last rows in the smaller tile if they fit
         start = max(0, min(row, readable - rows))
         for i in range(rows):
             out[i] = target + (start + i)*pitch
         f.lo, f.hi = <int>(row - start), <int>min(rows, high - start)
+        fetch(next, nexts)
         if nv == 1 and rows > MR:
-            tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, NULL, 0, f)
+            tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 1:
-            tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, NULL, 0, f)
+            tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 2 and rows > MR:
-            tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, NULL, 0, f)
+            tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 2:
-            tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, NULL, 0, f)
+            tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif NV > 2 and nv == 3:
-            tile(DOWN, MR, NV - 1, at, 0, start, 1, pixels, panel, NULL, 0, f)
+            tile(DOWN, MR, NV - 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif NV > 2:
-            tile(DOWN, MR, NV, at, 0, start, 1, pixels, panel, NULL, 0, f)
+            tile(DOWN, MR, NV, at, 0, start, 1, pixels, panel, NULL, hop, f)
         row = start + f.hi

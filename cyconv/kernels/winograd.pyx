@@ -141,7 +141,7 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
     cdef real** out = <real**>take(&scratch, g.block + 2*MR, sizeof(void*))
     cdef Finish f
     cdef int nv
-    f.lo, f.last, f.relu, f.lanes, f.bias = 0, False, False, VL, NULL
+    f.lo, f.last, f.far, f.relu, f.lanes, f.bias = 0, False, False, False, VL, NULL
     for i in range(tiles + 2*MR):                       # the spare rows of the last short product read its last tile
         at[i] = v + min(i, tiles - 1)*g.pitch
         out[i] = m + min(i, tiles - 1)*NR

@@ -7,13 +7,13 @@
 
 from cyconv.kernels.correlate cimport Weights, Work
 from cyconv.kernels.scratch cimport LINE
-from cyconv.kernels.simd cimport KC, NR, VL, VSTORE, VZERO, WILL_READ, load_upto, real, transpose, vec
+from cyconv.kernels.simd cimport KC, NR, NV, VL, VSTORE, VZERO, WILL_READ, load_upto, real, transpose, vec
 from cyconv.kernels.tile cimport panels_of
 from cyconv.kernels.transform cimport transform_filter3
 from cyconv.kernels.winograd_tiles cimport apart
 
 cdef enum:
-    CHUNK = KC // 2     # channels of a chunk: its 36 transformed filters are 576 KiB with AVX-512, less elsewhere
+    CHUNK = KC // NV    # channels of a chunk: its 36 transformed filters are 576 KiB with AVX-512, less elsewhere
     KEPT = 3 << 20      # bytes of filters kept transformed: what comes from memory is faster transformed than read
 
 

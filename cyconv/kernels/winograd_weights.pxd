@@ -146,7 +146,7 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
     cdef vec sums[NV]
     cdef Finish f
     cdef int nv
-    f.column, f.last, f.relu, f.lanes, f.bias, f.first = 0, False, False, VL, NULL, True
+    f.column, f.last, f.far, f.relu, f.lanes, f.bias, f.first = 0, False, False, False, VL, NULL, True
     if part == 0:
         column = panel_start(k.K, panels, panel0)*VL
         columns = min(k.K, panel_start(k.K, panels, panel1)*VL) - column
@@ -178,7 +178,7 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
             for e in range(36):
                 for i in range(tiles):
                     at[i] = xs + e*step_v + i*k.pitch
-                multiply_down(at, 0, c1 - c0, k.pitch, tiles, nv, dys + e*step_u, m_p + e*step_m, NR, &f)
+                multiply_down(at, 0, c1 - c0, k.pitch, tiles, nv, dys + e*step_u, nv*VL, m_p + e*step_m, NR, &f, NULL, 0)
             if first + tiles == last:
                 for i in range(c1 - c0):
                     filter_gradient(
