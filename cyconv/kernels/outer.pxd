@@ -133,7 +133,7 @@ cdef struct Share:
     const real** at         # KC pointers to each run of x
     Py_ssize_t pixels
     const real** later      # those of the next chunk
-    Py_ssize_t later_pixels # 0 if there is none
+    Py_ssize_t later_pixels     # 0 if there is none
     const real** rows       # KC to those of `unit`
     real* unit
     real* panels
@@ -231,7 +231,7 @@ cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch
     cdef const Outer* k = <const Outer*>problem
     cdef const Source* s = &k.source
     cdef Py_ssize_t part = index % k.parts, panel_part = index // k.parts % k.panel_parts
-    cdef Py_ssize_t split = index // (k.parts*k.panel_parts), in_run = units_of_run(k)
+    cdef Py_ssize_t split = index // (k.parts*k.panel_parts)
     cdef Py_ssize_t total = panels_of(k.K)*k.groups, chunks = (k.pixels + KC - 1) // KC
     cdef Py_ssize_t chunk0 = split*chunks // k.splits, chunk1 = (split + 1)*chunks // k.splits
     cdef Py_ssize_t panel1 = (panel_part + 1)*total // k.panel_parts, chunk, i

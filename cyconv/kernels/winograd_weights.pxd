@@ -11,7 +11,7 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
-from cyconv.kernels.simd cimport NR, NV, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec
+from cyconv.kernels.simd cimport NR, NV, PREFETCH, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter4, transform_output3
@@ -66,6 +66,7 @@ cdef inline void gradient_tile(
         total = VZERO
         for j in range(4):
             for i in range(4):
+                PREFETCH(dy_h + (i*k.OW + 4 + j)*k.K + q*VL)       # of the next tile
                 g[i] = VZERO
                 if h + i < k.OH and v + j < k.OW:
                     g[i] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
@@ -178,7 +179,9 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
             for e in range(36):
                 for i in range(tiles):
                     at[i] = xs + e*step_v + i*k.pitch
-                multiply_down(at, 0, c1 - c0, k.pitch, tiles, nv, dys + e*step_u, nv*VL, m_p + e*step_m, NR, &f, NULL, 0)
+                multiply_down(
+                    at, 0, c1 - c0, k.pitch, tiles, nv, dys + e*step_u, nv*VL, m_p + e*step_m, NR, &f, NULL, 0
+                )
             if first + tiles == last:
                 for i in range(c1 - c0):
                     filter_gradient(
