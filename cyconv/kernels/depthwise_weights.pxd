@@ -1,7 +1,7 @@
 # The weight gradient of a depthwise convolution: what a tile of outputs gives, added to sums in memory.
 
-from cyconv.kernels.depthwise_tiles cimport AHEAD, ANYWHERE, TILE, WIDEST, taps_inside, window_kind
-from cyconv.kernels.simd cimport HOLD, PREFETCH, VL, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.depthwise_tiles cimport ANYWHERE, TILE, WIDEST, taps_inside, window_kind
+from cyconv.kernels.simd cimport HOLD, VL, VZERO, WILL_READ, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
 
 cdef struct Weights:
@@ -27,7 +27,7 @@ cdef inline void product_vectors(
     cdef Py_ssize_t _, lanes = VL if full else k.C - c
     cdef int j, s, column
     for column in range(TILE*step):
-        PREFETCH(x_r + (((rows - 1)*k.h.slope + AHEAD*k.h.step)*k.w.size + column)*k.C)
+        WILL_READ(x_r + (((rows - 1)*k.h.slope + k.h.step)*k.w.size + column)*k.C)
     for j in range(TILE):
         dy[j] = load_upto(dy_qp + j*k.C + c, lanes)
         value = value + dy[j]

@@ -11,7 +11,9 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport lines, take
-from cyconv.kernels.simd cimport NR, NV, PREFETCH, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec
+from cyconv.kernels.simd cimport (
+    NR, NV, PREFETCH, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec,
+)
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter4, transform_output3
