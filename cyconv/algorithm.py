@@ -3,7 +3,8 @@
 The cost model counts multiply-adds.  Winograd's F(4x4, 3x3) takes 36 a tile of 16 outputs instead of 144, and pays for
 it with transforms: of every tile, in proportion to the channels, and of the filters, once for each block of tiles, once
 in all if they are small, or once for their gradient.  Its constants were fitted to the ratio of the two algorithms'
-times over the 3 by 3 layers of ResNet-50, VGG-16 and the CIFAR networks and nine smaller ones, on AVX-512, one thread.
+times over the 3 by 3 layers of ResNet-50, VGG-16 and the CIFAR networks and nine smaller ones, on AVX-512, one thread;
+those of the transforms once more on a Zen 4, since their operands are fetched ahead.
 """
 
 import os
@@ -24,10 +25,10 @@ KEPT = 1 << 14  # filters that are transformed once for all blocks
 SINGLE = 64  # tiles of a weight gradient in a single block: x is then transformed once (kernels/winograd_weights.pxd)
 LANES = 8  # outputs are computed in vectors of so many, or some such number
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
-TILE_TRANSFORM = 8.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
+TILE_TRANSFORM = 7.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
 GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each group of channels of the other operand
-FILTER_TRANSFORM = 5.2  # the same for a filter, in every block of tiles
-FILTER_BACK = 9.0  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
+FILTER_TRANSFORM = 3.6  # the same for a filter, in every block of tiles
+FILTER_BACK = 5.8  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
 MARGIN = 0.95  # Winograd must promise a twentieth: it rounds more
 
 
