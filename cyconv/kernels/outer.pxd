@@ -89,6 +89,20 @@ cdef inline void pack_pixels(
         panel += c.nv*VL
 
 
+cdef inline void add_vectors(
+    int nv, const real* panel, Py_ssize_t hop, Py_ssize_t pixels, vec* sums
+) noexcept nogil:
+    """sums[j] = the sum of vector j of each pixel."""
+    cdef Py_ssize_t _
+    cdef int j
+    for j in range(nv):
+        sums[j] = VZERO
+    for _ in range(pixels):
+        for j in range(nv):
+            sums[j] = sums[j] + VLOAD(panel + j*VL)
+        panel += hop
+
+
 cdef inline void add_pixels(
     const real* panel, Py_ssize_t hop, Py_ssize_t pixels, const Panel* c, double* db
 ) noexcept nogil:
@@ -96,12 +110,10 @@ cdef inline void add_pixels(
     cdef vec sums[NV]
     cdef real* flat = <real*>sums
     cdef Py_ssize_t i
-    cdef int j
-    for j in range(c.nv):
-        sums[j] = VZERO
-    for i in range(pixels):
-        for j in range(c.nv):
-            sums[j] = sums[j] + VLOAD(panel + i*hop + j*VL)
+    if c.nv == NV:      # in registers
+        add_vectors(NV, panel, hop, pixels, sums)
+    else:
+        add_vectors(c.nv, panel, hop, pixels, sums)
     for i in range(c.count):
         db[c.first + i] += flat[i]
 
@@ -239,7 +251,7 @@ cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch
     d.unit0, d.unit1 = part*k.units // k.parts, (part + 1)*k.units // k.parts
     d.panel0 = panel_part*total // k.panel_parts
     d.dw = k.dw if k.splits == 1 else k.partial + split*k.partial_size
-    d.db = k.partial_db + split*k.K*k.groups if part == 0 else NULL
+    d.db = k.partial_db + split*k.K*k.groups if part == 0 and k.db != NULL else NULL
     d.at = <const real**>take(&scratch, KC*s.segments, sizeof(void*))
     d.later = <const real**>take(&scratch, KC*s.segments, sizeof(void*))
     d.rows = <const real**>take(&scratch, KC, sizeof(void*))
