@@ -64,13 +64,17 @@ def _content(kind: str, names: Sequence[str], write: bool, stale: list[str]) -> 
         stale.append(str(path.relative_to(ROOT)))
         if write:
             path.write_bytes(made)
-    places = "\n\n".join(dict.fromkeys(run.where() for run in runs))
     titles = ", ".join(run.title() for run in runs)
-    return f"\n![{titles}]({path.relative_to(ROOT).as_posix()})\n\n{places}\n\n"
+    return f"\n![{titles}]({path.relative_to(ROOT).as_posix()})\n\n{_places(runs)}\n"
 
 
 def _path(name: str) -> Path:
     return RESULTS / f"{name}.json"
+
+
+def _places(runs: Sequence[Run]) -> str:
+    """Where and when they were measured."""
+    return "\n\n".join(dict.fromkeys(run.where() for run in runs)) + "\n"
 
 
 def _tables(runs: Sequence[Run], made: Callable[[Run], Sequence[Table]] = tables) -> str:
@@ -85,12 +89,12 @@ def _threads(runs: Sequence[Run]) -> str:
 
 def _summary(runs: Sequence[Run]) -> str:
     """Rows that are judged together, whichever of the runs they come from."""
-    return summary.overview(runs).markdown()
+    return f"{summary.overview(runs).markdown()}\n{_places(runs)}"
 
 
 def _errors(runs: Sequence[Run]) -> str:
     """The largest errors of each algorithm."""
-    return accuracy.largest(runs).markdown()
+    return f"{accuracy.largest(runs).markdown()}\n{_places(runs)}"
 
 
 KINDS: dict[str, Callable[[Sequence[Run]], str | bytes]] = {
