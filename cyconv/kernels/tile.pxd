@@ -108,9 +108,12 @@ cdef inline void tile(
                     scalar = a[0][i] if way == DOWN else a[i][c]
                     for j in range(nv):
                         acc[i][j] = acc[i][j] + scalar * w[j]
+                        if way == DOWN:     # at once, or in Winograd's gradient one of 24 spills; below, or AVX2 loses 1 %
+                            HOLD(acc[i][j])
                 for i in range(rows):       # without this GCC renames sums from round to round, and two of 24 spill
                     for j in range(nv):
-                        HOLD(acc[i][j])
+                        if way != DOWN:
+                            HOLD(acc[i][j])
                 c += 1
     for i in range(rows):
         if f.lo <= i < f.hi:
