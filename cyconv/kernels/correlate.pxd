@@ -8,7 +8,7 @@
 # for a block of pixels; padding is a row of zeros.  Nothing the size of the batch is ever copied.
 #
 # Loop order in a task (a block of pixels x a range of panels): panel and chunk of the reduction, tile of pixels.  A
-# chunk of a panel is packed into L1 by the first tile of the block that uses it, or before where weights are read
+# chunk of a panel is packed by the first tile of the block that uses it, or before where weights are read
 # transposed: they pass once per block, at the cost of one vector move per `block` multiply-adds, and no second copy of
 # them is ever made.  The sums between chunks wait in y itself.  Panels are outermost where a pixel has no more numbers
 # in the source than in y, else chunks: what passes many times should be the smaller of the two, to stay in the

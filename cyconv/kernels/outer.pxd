@@ -27,7 +27,7 @@ from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segment
 
 cdef enum:
     UNIT = 96               # rows of dw that go to one task at least, a multiple of 2*MR
-    MOST_PANELS = 8         # packed at a time: 256 KiB with AVX-512
+    MOST_PANELS = 8         # of a pass over the pixels: 512 KiB where they are packed, with AVX-512
     NEAR = 4096             # bytes between pixels whose lines share a set of L1
     WIDE = 256              # bytes of a row of a panel that is worth reading in place
     SMALL = 65536           # numbers in a dw that is cheaper to have many times than to compute row by row

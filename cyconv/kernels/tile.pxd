@@ -104,13 +104,15 @@ cdef inline void tile(
                 panel += hop if way == DOWN else nv*VL
                 if way == PACK:
                     loose += hop
+                # Unless they are held GCC renames sums from round to round, and some spill: DOWN at once, or one of 24
+                # still does in Winograd's gradient; the others after all of them, with which AVX2 is 1 % faster.
                 for i in range(rows):
                     scalar = a[0][i] if way == DOWN else a[i][c]
                     for j in range(nv):
                         acc[i][j] = acc[i][j] + scalar * w[j]
-                        if way == DOWN:     # at once, or in Winograd's gradient one of 24 spills; below, or AVX2 loses 1 %
+                        if way == DOWN:
                             HOLD(acc[i][j])
-                for i in range(rows):       # without this GCC renames sums from round to round, and two of 24 spill
+                for i in range(rows):
                     for j in range(nv):
                         if way != DOWN:
                             HOLD(acc[i][j])
