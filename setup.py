@@ -60,8 +60,10 @@ UNIX_FLAGS = [
     "-fvisibility=hidden",
     # No loop unrolling: GCC would unroll the tile and spill its accumulators (60 instead of 95 % of the FMA limit).
     "-fno-unroll-loops",
-    # But loops of constant length must vanish, or the sums of a depthwise tile stay in memory (0.9 of the speed).
+    # But loops of constant length must vanish, or the sums of a depthwise tile stay in memory (half the speed).
     "--param=max-completely-peeled-insns=2000",
+    "--param=max-completely-peel-times=20",
+    "--param=max-peel-branches=1000",
 ]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if DEBUG else []
 if TSAN:

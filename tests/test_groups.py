@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from answers import conv_data, conv_magnitude
 from cases import CHANNELS, Conv
-from compare import assert_adjoint, assert_exact, assert_rounded
+from compare import assert_adjoint, assert_exact, assert_rounded, assert_same_bits
 
 import cyconv
 
@@ -35,6 +35,9 @@ CASES = (
         for W in range(1, 15)
     ),
     *(replace(DEPTHWISE, x=(1, 5, W, 9), K=9, groups=9, padding=0) for W in range(3, 15)),
+    # Two rows together: windows of other heights than widths, steps down other than steps along.
+    *(replace(DEPTHWISE, x=(1, 9, 15, 6), kernel_size=(f, 3)) for f in (1, 2, 4, 5)),
+    *(replace(DEPTHWISE, x=(1, 9, 15, 6), stride=stride) for stride in ((1, 2), (2, 1), (3, 1), (2, 2))),
     Conv((9, 19, 21, 5), (3, 3), 5, padding=1, groups=5),
     replace(DEPTHWISE, stride=2),
     replace(DEPTHWISE, stride=(1, 3), padding=(0, 2)),
@@ -168,6 +171,49 @@ def test_one_image_at_a_time_gives_the_same_bits(groups, C, K, dtype, rng):
     dx = cyconv.conv2d_input_grad(together, w, x.shape, padding=1, groups=groups)
     apart = [cyconv.conv2d_input_grad(y, w, (1, 9, 11, C), padding=1, groups=groups) for y in apart]
     assert dx.tobytes() == np.concatenate(apart).tobytes()
+
+
+def beginning(array, offset):
+    """The array, `offset` bytes behind the beginning of a line of the cache."""
+    block = np.empty(array.nbytes + 128, np.uint8)
+    start = -block.ctypes.data % 64 + offset
+    copy = block[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("C", [256, 257, 288])
+def test_where_an_array_begins_changes_no_bit(C, stride, dtype, rng):
+    x = rng.standard_normal((2, 5, 16, C)).astype(dtype)
+    w = rng.standard_normal((3, 3, 1, C)).astype(dtype)
+    y = cyconv.conv2d(x, w, stride=stride, padding=1, groups=C)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    expected = (y, *cyconv.conv2d_backward(dy, x, w, stride=stride, padding=1, groups=C))
+    for offset in (0, 8, 16, 40, 48):
+        x, w, dy = (beginning(array, offset) for array in (x, w, dy))
+        got = (
+            cyconv.conv2d(x, w, stride=stride, padding=1, groups=C, out=beginning(y, offset)),
+            *cyconv.conv2d_backward(dy, x, w, stride=stride, padding=1, groups=C),
+        )
+        for result, wanted in zip(got, expected, strict=True):
+            assert_same_bits(result, wanted)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_arrays_larger_than_the_caches_have_the_same_bits(stride, rng):
+    """They are fetched ahead; an image alone is not."""
+    C = 32
+    x = rng.standard_normal((9, 88, 92, C), dtype=np.float32)
+    w = rng.standard_normal((3, 3, 1, C), dtype=np.float32)
+    y = cyconv.conv2d(x, w, stride=stride, padding=1, groups=C)
+    dx = cyconv.conv2d_input_grad(y, w, x.shape, stride=stride, padding=1, groups=C)
+    for n in (0, 8):
+        image = slice(n, n + 1)
+        assert_same_bits(cyconv.conv2d(x[image], w, stride=stride, padding=1, groups=C), y[image])
+        alone = cyconv.conv2d_input_grad(y[image], w, x[image].shape, stride=stride, padding=1, groups=C)
+        assert_same_bits(alone, dx[image])
 
 
 X, W, DY = np.ones((2, 5, 6, 6)), np.ones((3, 3, 3, 4)), np.ones((2, 3, 4, 4))

@@ -7,20 +7,23 @@ Channels are the vector axis, and there is nothing to reduce over but the window
 the second-level cache by memory.  So neighbouring outputs of a row are computed together, and a source vector is loaded
 once for all of them that use it: (TILE - 1)*stride + S loads for TILE*S multiply-adds.  The input gradient is the same
 loop over gradient axes (windows.pxd).  With 32 registers two rows are computed together, 3 taps high: of the source
-they see 4 rows where one and one see 6 (1.1 times the speed at stride 1).
+they see 4 rows where one and one see 6 (1.1 times the speed at stride 1, and of the weight gradient, whose nine sums
+then stay in registers).
 
 Loop order: band of output rows, tile of columns, phase, row, vector of channels, window row; so the rows that two
 windows share are still in the first-level cache, and the phases of a gradient complete the lines of the target between
-them.  Weight gradient: row, tile, vector of channels, window row.  Tasks: forward, bands; weight gradient, SPLITS
+them.  Weight gradient: rows, tile, vector of channels, window row.  Tasks: forward, bands; weight gradient, SPLITS
 ranges of bands, as many whatever the threads, added up in order: the same bits for any number of threads.
 """
 
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
-from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise, first_of_tile, rows_of_tile, tile_of_rows
-from cyconv.kernels.depthwise_weights cimport Weights, products_of_row
+from cyconv.kernels.depthwise_tiles cimport (
+    FAR, HEIGHT, TILE, Depthwise, first_of_tile, lead_of, rows_of_tile, tile_of_rows,
+)
+from cyconv.kernels.depthwise_weights cimport Weights, products_of_rows, rows_of_products
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
@@ -31,6 +34,7 @@ from cyconv.kernels.windows cimport Axis, forward_axis
 cdef enum:
     BAND = 8            # rows of outputs that a task goes down before it turns to the next tile
     SPLITS = 16
+    PIXELS = 256        # that a split of the weight gradient has at least: to empty and to add up its sums takes time
     NEAR = 64           # tiles whose weight gradients are added up before they join the others
 
 cdef struct Problem:
@@ -107,6 +111,8 @@ cdef int run(Problem* f, int threads) except -1:
     if f.phases.n_h*f.phases.n_w == 0:
         return 0
     f.top, f.left = first_phase(f.phases.h, f.phases.n_h), first_phase(f.phases.w, f.phases.n_w)
+    f.tile.lead = lead_of(f.x, f.tile.C) if f.spread == 1 and f.fold == 1 else 0
+    f.tile.far = f.N*(f.phases.h[0].size*f.phases.w[0].size + f.H*f.tile.W)*f.tile.C*<Py_ssize_t>sizeof(real) > FAR
     f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
     f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
     if f.spread != 1:
@@ -186,7 +192,7 @@ cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call*
     cdef const WeightProblem* f = <const WeightProblem*>problem
     cdef Weights k = f.tile, local = k
     cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND, spread = f.spread
-    cdef Py_ssize_t band, n, top, rows, q, p, tiles = 0
+    cdef Py_ssize_t band, n, top, rows, together, q, p, tiles = 0
     cdef real* total = f.totals + 2*split*size
     cdef real* near = total + size
     cdef const real* x_n
@@ -194,7 +200,7 @@ cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call*
     for band in range(split*f.bands // f.splits, (split + 1)*f.bands // f.splits):
         n, top = band // bands, band % bands*BAND
         while top < min((band % bands + 1)*BAND, k.h.count):
-            rows = min(1 if spread == 1 else BAND, k.h.count - top)
+            rows = min(HEIGHT if spread == 1 else BAND, k.h.count - top)
             p = 0
             while p < k.w.count:
                 if stopped(call, rows*TILE*size):
@@ -204,8 +210,11 @@ cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call*
                     local.h, local.w = k.h, k.w
                     spread_window(x_n, k.C // spread, spread, &local.h, &local.w, top, rows, p, <real*>window)
                     x_n = <real*>window
-                for q in range(top, top + rows):
-                    products_of_row(&local, x_n, f.dy + (n*k.h.count + q)*k.w.count*k.C, q, p, near)
+                q = top
+                while q < top + rows:
+                    together = rows_of_products(&local, top + rows - q)
+                    products_of_rows(&local, x_n, f.dy + n*k.h.count*k.w.count*k.C, q, p, together, near)
+                    q += together
                 p += TILE
                 tiles += rows
                 if tiles >= NEAR:
@@ -234,8 +243,11 @@ def weight_grad(
     k.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
     k.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
     f.x, f.dy, f.spread = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], dw.shape[3] // groups
+    k.biased = db is not None
     f.bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
-    f.splits = splits = min(SPLITS, f.bands)
+    f.splits = splits = min(SPLITS, f.bands, 1 + x.shape[0]*k.h.count*k.w.count // PIXELS)
+    k.lead = lead_of(f.x, k.C) if f.spread == 1 else 0
+    k.far = k.C*x.shape[0]*(x.shape[1]*x.shape[2] + k.h.count*k.w.count)*<Py_ssize_t>sizeof(real) > FAR
     size = (k.h.taps*k.w.taps + 1)*k.C
     if f.spread != 1:
         window = lines(seen(&k.h, BAND)*seen(&k.w, TILE)*k.C, sizeof(real))
@@ -244,9 +256,9 @@ def weight_grad(
     try:
         run_tasks(weight_task, &f, splits, threads, <char*>totals + lines(2*splits*size, sizeof(real)), window)
         with nogil:
-            for i in range(size - k.C):
-                flat[i] = totals[i]
-                for part in range(1, splits):
+            memcpy(flat, totals, (size - k.C)*sizeof(real))
+            for part in range(1, splits):
+                for i in range(size - k.C):
                     flat[i] += totals[2*part*size + i]
             if db is not None:
                 for i in range(k.C):

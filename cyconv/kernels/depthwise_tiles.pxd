@@ -1,7 +1,7 @@
 # The outputs of a depthwise convolution, or of its input gradient, in tiles of a row: TILE pixels, VL channels.
 
 from cyconv.kernels.simd cimport (
-    HOLD, NV, WILL_READ, VGREATER, VL, VSELECT, VZERO, load_upto, real, store_upto, vec,
+    HOLD, NV, OPAQUE, VGREATER, VL, VSELECT, VZERO, WILL_READ, load_upto, real, store_upto, vec,
 )
 from cyconv.kernels.windows cimport Axis
 
@@ -10,14 +10,50 @@ cdef enum:
     WIDEST = 5          # taps of a row that are held in registers
     HEIGHT = NV // 2    # rows computed together: two where there are 32 registers
     ANYWHERE = -1       # a tile whose windows may leave the source: every column is looked at
+    WIDE = 1 << 10      # bytes of a pixel from which on vectors begin where lines of the cache do
+    FAR = 10 << 20      # bytes of source and target beyond which both are fetched ahead
 
 cdef struct Depthwise:
     const real* w       # (R, S, C)
     const real* bias    # C values, or NULL
     bint relu
+    bint far            # see `fetch_pixels`
     Py_ssize_t C
     Py_ssize_t S
     Py_ssize_t W        # pixels in a row of the target
+    Py_ssize_t lead     # see `lead_of`
+
+
+cdef inline Py_ssize_t lead_of(const real* x, Py_ssize_t C) noexcept nogil:
+    """Channels before the first vector that lies in one line of the cache, for all pixels alike.
+
+    NumPy's arrays begin anywhere: vectors across two lines need both from the second-level cache, one after the other.
+    With 512 channels, whose pixels fall on two sets of the first level, that took 1.8 times as long.
+    """
+    cdef Py_ssize_t size = VL*sizeof(real)
+    if C % VL or C*<Py_ssize_t>sizeof(real) < WIDE:     # the parts at both ends take as long as four whole vectors
+        return 0
+    return (size - <Py_ssize_t>x % size) % size // <Py_ssize_t>sizeof(real)
+
+
+cdef inline void fetch_pixels(
+    const real* at, Py_ssize_t rows, Py_ssize_t row, int pixels, Py_ssize_t pixel
+) noexcept nogil:
+    """Ask for a vector of so many pixels of each row: what the rows below this tile will read and write.
+
+    From memory the machine's own prefetching is no help, as each row lies in another page: 112x112x96 with stride 2
+    took 1.7 times as long.  From the third-level cache asking costs more than it gains: up to 1.2 times.
+    """
+    cdef const real* a
+    cdef Py_ssize_t _
+    cdef int _j
+    for _ in range(rows):
+        a = at
+        for _j in range(pixels):
+            WILL_READ(a)
+            a += pixel
+            OPAQUE(a)       # else GCC computes all addresses in advance and keeps them on the stack
+        at += row
 
 
 cdef inline (Py_ssize_t, Py_ssize_t) rows_inside(const Axis* a, Py_ssize_t i, int height) noexcept nogil:
@@ -33,64 +69,96 @@ cdef inline (Py_ssize_t, Py_ssize_t) taps_inside(const Axis* a, Py_ssize_t i) no
     return rows_inside(a, i, 1)
 
 
-cdef inline void add_row(
-    int taps, int step, int left, int right, bint upper, bint lower, const Depthwise* k, const Axis* w_axis, vec* acc,
-    const real* x_i, const real* w_upper, const real* w_lower, Py_ssize_t iw, Py_ssize_t lanes,
+cdef inline void multiply_row(
+    int taps, int step, int left, int right, bint upper, bint lower, bint turned, vec* acc_upper, vec* acc_lower,
+    const vec* by_upper, const vec* by_lower, const real* x_i, Py_ssize_t iw, Py_ssize_t W, Py_ssize_t C,
+    Py_ssize_t lanes,
 ) noexcept nogil:
-    """What a row of the source gives to the `upper` row of a tile, by one row of weights, and to the `lower` one."""
-    cdef vec w[2][WIDEST]
+    """A row of the source times what it meets in the `upper` row of a tile, and in the `lower` one.
+
+    acc[j] += x[j*step + s]*by[s] for outputs j and taps s; `turned` acc[s] += x[j*step + s]*by[j].  A source vector is
+    loaded once for all of them.  This has to be unrolled before GCC decides which arrays may live in registers: no
+    division, no `continue`, and setup.py raises its limits.  Sums in memory doubled the time of stride 2.
+    """
     cdef vec value
-    cdef int s, j, column
-    for s in range(taps):
-        if upper:
-            w[0][s] = load_upto(w_upper + s*w_axis.tap_step*k.C, lanes)
-        if lower:
-            w[1][s] = load_upto(w_lower + s*w_axis.tap_step*k.C, lanes)
-    for column in range((TILE - 1)*step + taps):
-        if left == ANYWHERE:
-            if not 0 <= iw + column < w_axis.size:
-                continue
-        elif column < left or column >= (TILE - 1)*step + taps - right:
-            continue
-        value = load_upto(x_i + column*k.C, lanes)
-        HOLD(value)
+    cdef int block, t, u, s, j, a, b, column
+    cdef bint inside
+    for block in range(TILE + (taps - 1)//step):
+        for t in range(step):
+            column = block*step + t
+            if left == ANYWHERE:
+                inside = 0 <= iw + column < W
+            else:
+                inside = left <= column < (TILE - 1)*step + taps - right
+            if inside:
+                value = load_upto(x_i, lanes)
+                HOLD(value)
+                for u in range((taps - 1)//step + 1):
+                    s = u*step + t
+                    j = block - u
+                    if s < taps and 0 <= j < TILE:
+                        a, b = (s, j) if turned else (j, s)
+                        if upper:
+                            acc_upper[a] = acc_upper[a] + value*by_upper[b]
+                        if lower:
+                            acc_lower[a] = acc_lower[a] + value*by_lower[b]
+            x_i += C
+            OPAQUE(x_i)
+
+
+cdef inline void add_rows(
+    int taps, int step, int left, int right, bint upper, bint lower, const Depthwise* k, const Axis* h,
+    const Axis* w_axis, vec* acc, const real** x_i, const real** w_i, Py_ssize_t iw, Py_ssize_t begin,
+    Py_ssize_t end, Py_ssize_t lanes,
+) noexcept nogil:
+    """What rows begin .. end - 1 of the source, from x_i on, give to the `upper` row of a tile and to the `lower` one;
+    x_i and w_i move past them."""
+    cdef vec w[2][WIDEST]
+    cdef Py_ssize_t _, x_row = h.slope*w_axis.size*k.C, w_row = h.tap_step*k.S*k.C
+    cdef int s
+    for _ in range(begin, end):
         for s in range(taps):
-            if s <= column < s + TILE*step and (column - s) % step == 0:
-                j = (column - s)//step
-                if upper:
-                    acc[j] = acc[j] + value*w[0][s]
-                if lower:
-                    acc[TILE + j] = acc[TILE + j] + value*w[1][s]
+            if upper:
+                w[0][s] = load_upto(w_i[0] + s*w_axis.tap_step*k.C, lanes)
+            if lower:
+                w[1][s] = load_upto(w_i[0] - h.step*w_row + s*w_axis.tap_step*k.C, lanes)
+        multiply_row(
+            taps, step, left, right, upper, lower, False, acc, acc + TILE, w[0], w[1], x_i[0], iw, w_axis.size, k.C,
+            lanes,
+        )
+        x_i[0] += x_row
+        w_i[0] += w_row
 
 
 cdef inline void output_vectors(
-    int taps, int step, int height, int left, int right, bint full, const Depthwise* k, const Axis* h,
-    const Axis* w_axis, const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t c, Py_ssize_t first,
-    Py_ssize_t last,
+    int taps, int step, int height, int left, int right, const Depthwise* k, const Axis* h, const Axis* w,
+    const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t lanes,
 ) noexcept nogil:
-    """Channels c .. c + VL - 1 of a tile of one row or two, all of them there (`full`) or as many as are left.  Its
-    windows see rows first .. last - 1 of the source, and miss `left` and `right` columns of it, or those that are not
-    there."""
+    """Channels c .. c + lanes - 1 of a tile of one row or two.  Its windows see rows first .. last - 1 of the source,
+    and miss `left` and `right` columns of it, or those that are not there."""
     cdef vec acc[HEIGHT*TILE]
     cdef vec value
-    cdef const real* x_i = x_q + first*h.slope*w_axis.size*k.C + c
-    cdef const real* w_i = w_q + first*h.tap_step*k.S*k.C + c
-    cdef Py_ssize_t row = h.tap_step*k.S*k.C, i, lanes = VL if full else k.C - c
-    cdef int j, column
+    cdef const real* x_i
+    cdef const real* w_i
+    cdef Py_ssize_t i, y_row = h.out_step*k.W*k.C, x_row = h.slope*w.size*k.C
+    cdef int j
+    x_q, w_q, y_qp = x_q + c, w_q + c, y_qp + c
+    if k.far:
+        fetch_pixels(x_q + last*x_row, height*h.step, x_row, TILE*step, k.C)
+        fetch_pixels(y_qp + height*y_row, height, y_row, TILE, w.out_step*k.C)
     for j in range(height*TILE):
         acc[j] = VZERO
-    for i in range(height):                 # what the next rows of the tile will add
-        for column in range(TILE*step):
-            WILL_READ(x_q + (((last - 1)*h.slope + (i + 1)*h.step)*w_axis.size + column)*k.C + c)
-    for i in range(first, last):
-        if height == 1 or i < h.step:
-            add_row(taps, step, left, right, True, False, k, w_axis, acc, x_i, w_i, NULL, iw, lanes)
-        elif i < h.taps:
-            add_row(taps, step, left, right, True, True, k, w_axis, acc, x_i, w_i, w_i - h.step*row, iw, lanes)
-        else:
-            add_row(taps, step, left, right, False, True, k, w_axis, acc, x_i, NULL, w_i - h.step*row, iw, lanes)
-        x_i += h.slope*w_axis.size*k.C
-        w_i += row
+    x_i, w_i = x_q + first*x_row, w_q + first*h.tap_step*k.S*k.C
+    if height == 1:
+        add_rows(taps, step, left, right, True, False, k, h, w, acc, &x_i, &w_i, iw, first, last, lanes)
+    else:
+        i = min(last, h.step)
+        add_rows(taps, step, left, right, True, False, k, h, w, acc, &x_i, &w_i, iw, first, i, lanes)
+        first, i = max(first, h.step), min(last, h.taps)
+        add_rows(taps, step, left, right, True, True, k, h, w, acc, &x_i, &w_i, iw, first, i, lanes)
+        first = max(first, h.taps)
+        add_rows(taps, step, left, right, False, True, k, h, w, acc, &x_i, &w_i, iw, first, last, lanes)
     if k.bias != NULL:
         value = load_upto(k.bias + c, lanes)
         for j in range(height*TILE):
@@ -100,17 +168,17 @@ cdef inline void output_vectors(
             acc[j] = VSELECT(VGREATER(VZERO, acc[j]), VZERO, acc[j])
     for i in range(height):
         for j in range(TILE):
-            store_upto(y_qp + (i*h.out_step*k.W + j*w_axis.out_step)*k.C + c, acc[i*TILE + j], lanes)
+            store_upto(y_qp + i*y_row + j*w.out_step*k.C, acc[i*TILE + j], lanes)
 
 
 cdef inline Py_ssize_t output_full(
     int taps, int step, int height, int left, int right, const Depthwise* k, const Axis* h, const Axis* w,
     const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """All the whole vectors of channels; returns the channel behind them."""
-    cdef Py_ssize_t c = 0
+    """All the whole vectors of channels from `lead` on; returns the channel behind them."""
+    cdef Py_ssize_t c = k.lead
     while c + VL <= k.C:
-        output_vectors(taps, step, height, left, right, True, k, h, w, x_q, w_q, y_qp, iw, c, first, last)
+        output_vectors(taps, step, height, left, right, k, h, w, x_q, w_q, y_qp, iw, c, first, last, VL)
         c += VL
     return c
 
@@ -124,7 +192,7 @@ cdef inline void output_tile(
     A column that a window misses costs nothing if that is known when this is compiled.  Tiles at the edge of an image
     are half of them all at 28 columns, and take 2.5 times as long where each column is looked at.
     """
-    cdef Py_ssize_t c = 0, first, last, iw = w.base + p*step
+    cdef Py_ssize_t c = k.lead, first, last, iw = w.base + p*step
     cdef Py_ssize_t left = max(0, -iw), right = max(0, iw + (TILE - 1)*step + taps - w.size)
     cdef const real* x_q = x_n + ((h.base + q*h.step)*w.size + iw)*k.C
     cdef const real* w_q = k.w + (h.tap*k.S + w.tap)*k.C
@@ -139,8 +207,10 @@ cdef inline void output_tile(
     elif left == taps//2 and right == taps//2:
         c = output_full(taps, step, height, taps//2, taps//2, k, h, w, x_q, w_q, y_qp, iw, first, last)
     while c < k.C:
-        output_vectors(taps, step, height, ANYWHERE, 0, False, k, h, w, x_q, w_q, y_qp, iw, c, first, last)
+        output_vectors(taps, step, height, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, c, first, last, min(VL, k.C - c))
         c += VL
+    if k.lead:
+        output_vectors(taps, step, height, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, 0, first, last, k.lead)
 
 
 cdef inline void output_one(

@@ -1,93 +1,141 @@
 # The weight gradient of a depthwise convolution: what a tile of outputs gives, added to sums in memory.
 
-from cyconv.kernels.depthwise_tiles cimport ANYWHERE, TILE, WIDEST, taps_inside, window_kind
-from cyconv.kernels.simd cimport HOLD, VL, VZERO, WILL_READ, load_upto, real, store_upto, vec
+from cyconv.kernels.depthwise_tiles cimport (
+    ANYWHERE, HEIGHT, TILE, WIDEST, fetch_pixels, multiply_row, rows_inside, rows_of_tile, taps_inside, window_kind,
+)
+from cyconv.kernels.simd cimport VL, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
+
+cdef enum:
+    TALL = 3            # taps of a column where two rows of outputs are taken together
 
 cdef struct Weights:
     Axis h
     Axis w
     Py_ssize_t C
+    Py_ssize_t lead     # see `lead_of`
+    bint far            # see `fetch_pixels`
+    bint biased         # db is asked for
 
 
 cdef inline void add_to(real* total, vec value, Py_ssize_t lanes) noexcept nogil:
     store_upto(total, load_upto(total, lanes) + value, lanes)
 
 
-cdef inline void product_vectors(
-    int taps, int step, int left, int right, bint full, const Weights* k, const real* x_q, const real* dy_qp,
-    Py_ssize_t iw, real* dw_q, real* db, Py_ssize_t c, Py_ssize_t rows,
+cdef inline void add_each_row(
+    int taps, int step, int left, int right, const Weights* k, const real* x_q, const vec* dy, real* dw, Py_ssize_t iw,
+    Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
 ) noexcept nogil:
-    """dw, db += what a tile gives to channels c .. c + VL - 1; its dy stay in registers for all window rows."""
+    """dw += what one row of dy meets in rows first .. last - 1 of the source: window row after window row."""
     cdef vec acc[WIDEST]
-    cdef vec dy[TILE]
-    cdef vec value = VZERO
-    cdef const real* x_r = x_q + c
-    cdef real* dw_r = dw_q + c
-    cdef Py_ssize_t _, lanes = VL if full else k.C - c
-    cdef int j, s, column
-    for column in range(TILE*step):
-        WILL_READ(x_r + (((rows - 1)*k.h.slope + k.h.step)*k.w.size + column)*k.C)
-    for j in range(TILE):
-        dy[j] = load_upto(dy_qp + j*k.C + c, lanes)
-        value = value + dy[j]
-    add_to(db + c, value, lanes)
-    for _ in range(rows):
+    cdef Py_ssize_t i
+    cdef int s
+    for i in range(first, last):
         for s in range(taps):
             acc[s] = VZERO
-        for column in range((TILE - 1)*step + taps):
-            if left == ANYWHERE:
-                if not 0 <= iw + column < k.w.size:
-                    continue
-            elif column < left or column >= (TILE - 1)*step + taps - right:
-                continue
-            value = load_upto(x_r + column*k.C, lanes)
-            HOLD(value)
-            for s in range(taps):
-                if s <= column < s + TILE*step and (column - s) % step == 0:
-                    acc[s] = acc[s] + value*dy[(column - s)//step]
+        multiply_row(
+            taps, step, left, right, True, False, True, acc, NULL, dy, NULL, x_q + i*k.h.slope*k.w.size*k.C, iw,
+            k.w.size, k.C, lanes,
+        )
         for s in range(taps):
-            add_to(dw_r + s*k.C, acc[s], lanes)
-        x_r += k.h.slope*k.w.size*k.C
-        dw_r += taps*k.C
+            add_to(dw + (i*taps + s)*k.C, acc[s], lanes)
+
+
+cdef inline void add_window(
+    int taps, int step, int left, int right, const Weights* k, const real* x_q, const vec* dy, real* dw, Py_ssize_t iw,
+    Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
+) noexcept nogil:
+    """The same for two rows of dy, with the sums of the whole window in registers; `last` counts from the first row."""
+    cdef vec acc[TALL*TALL]
+    cdef int i, s
+    for s in range(TALL*taps):
+        acc[s] = VZERO
+    for i in range(TALL + step):
+        if first <= i < last:
+            if i < step:
+                multiply_row(
+                    taps, step, left, right, True, False, True, acc + i*taps, NULL, dy, NULL, x_q, iw, k.w.size, k.C,
+                    lanes,
+                )
+            elif i < TALL:
+                multiply_row(
+                    taps, step, left, right, True, True, True, acc + i*taps, acc + (i - step)*taps, dy, dy + TILE, x_q,
+                    iw, k.w.size, k.C, lanes,
+                )
+            else:
+                multiply_row(
+                    taps, step, left, right, False, True, True, NULL, acc + (i - step)*taps, NULL, dy + TILE, x_q, iw,
+                    k.w.size, k.C, lanes,
+                )
+        x_q += k.w.size*k.C
+    for s in range(TALL*taps):
+        add_to(dw + s*k.C, acc[s], lanes)
+
+
+cdef inline void product_vectors(
+    int taps, int step, int height, int left, int right, const Weights* k, const real* x_q, const real* dy_qp,
+    Py_ssize_t iw, real* dw, real* db, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
+) noexcept nogil:
+    """dw, db += what a tile of one row or two gives to channels c .. c + lanes - 1; its dy stay in registers."""
+    cdef vec dy[HEIGHT*TILE]
+    cdef vec value = VZERO
+    cdef Py_ssize_t i, x_row = k.h.slope*k.w.size*k.C, dy_row = k.w.count*k.C
+    cdef int j
+    x_q, dy_qp, dw = x_q + c, dy_qp + c, dw + c
+    if k.far:
+        fetch_pixels(x_q + last*x_row, height*k.h.step, x_row, TILE*step, k.C)
+        fetch_pixels(dy_qp + height*dy_row, height, dy_row, TILE, k.C)
+    for i in range(height):
+        for j in range(TILE):
+            dy[i*TILE + j] = load_upto(dy_qp + i*dy_row + j*k.C, lanes)
+    if k.biased:
+        for j in range(height*TILE):
+            value = value + dy[j]
+        add_to(db + c, value, lanes)
+    if height == 1:
+        add_each_row(taps, step, left, right, k, x_q, dy, dw, iw, first, last, lanes)
+    else:
+        add_window(taps, step, left, right, k, x_q, dy, dw, iw, first, last, lanes)
 
 
 cdef inline Py_ssize_t product_full(
-    int taps, int step, int left, int right, const Weights* k, const real* x_q, const real* dy_qp, Py_ssize_t iw,
-    real* dw_q, real* db, Py_ssize_t rows,
+    int taps, int step, int height, int left, int right, const Weights* k, const real* x_q, const real* dy_qp,
+    Py_ssize_t iw, real* dw, real* db, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """All the whole vectors of channels; returns the channel behind them."""
-    cdef Py_ssize_t c = 0
+    """All the whole vectors of channels from `lead` on; returns the channel behind them."""
+    cdef Py_ssize_t c = k.lead
     while c + VL <= k.C:
-        product_vectors(taps, step, left, right, True, k, x_q, dy_qp, iw, dw_q, db, c, rows)
+        product_vectors(taps, step, height, left, right, k, x_q, dy_qp, iw, dw, db, c, first, last, VL)
         c += VL
     return c
 
 
 cdef inline void product_tile(
-    int taps, int step, const Weights* k, const real* x_n, const real* dy_q, Py_ssize_t q, Py_ssize_t p, real* dw
+    int taps, int step, int height, const Weights* k, const real* x_n, const real* dy_q, Py_ssize_t q, Py_ssize_t p,
+    real* dw,
 ) noexcept nogil:
-    """dw, db += what outputs p .. p + TILE - 1 of row q give, as `output_tile` computes them."""
-    cdef Py_ssize_t c = 0, first, last, iw = k.w.base + p*step
+    """dw, db += what outputs p .. p + TILE - 1 of row q, and of the next if `height` is 2, give."""
+    cdef Py_ssize_t c = k.lead, first, last, iw = k.w.base + p*step
     cdef Py_ssize_t left = max(0, -iw), right = max(0, iw + (TILE - 1)*step + taps - k.w.size)
-    cdef const real* x_q
+    cdef const real* x_q = x_n + ((k.h.base + q*k.h.step)*k.w.size + iw)*k.C
     cdef const real* dy_qp = dy_q + p*k.C
-    cdef real* dw_q
     cdef real* db = dw + k.h.taps*taps*k.C
-    first, last = taps_inside(&k.h, q)
-    x_q = x_n + ((k.h.base + q*k.h.step + first*k.h.slope)*k.w.size + iw)*k.C
-    dw_q = dw + first*taps*k.C
+    first, last = rows_inside(&k.h, q, height)
     if left == 0 and right == 0:
-        c = product_full(taps, step, 0, 0, k, x_q, dy_qp, iw, dw_q, db, last - first)
+        c = product_full(taps, step, height, 0, 0, k, x_q, dy_qp, iw, dw, db, first, last)
     elif left == taps//2 and right == 0:
-        c = product_full(taps, step, taps//2, 0, k, x_q, dy_qp, iw, dw_q, db, last - first)
+        c = product_full(taps, step, height, taps//2, 0, k, x_q, dy_qp, iw, dw, db, first, last)
     elif left == 0 and right == taps//2:
-        c = product_full(taps, step, 0, taps//2, k, x_q, dy_qp, iw, dw_q, db, last - first)
+        c = product_full(taps, step, height, 0, taps//2, k, x_q, dy_qp, iw, dw, db, first, last)
     elif left == taps//2 and right == taps//2:
-        c = product_full(taps, step, taps//2, taps//2, k, x_q, dy_qp, iw, dw_q, db, last - first)
+        c = product_full(taps, step, height, taps//2, taps//2, k, x_q, dy_qp, iw, dw, db, first, last)
     while c < k.C:
-        product_vectors(taps, step, ANYWHERE, 0, False, k, x_q, dy_qp, iw, dw_q, db, c, last - first)
+        product_vectors(
+            taps, step, height, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, c, first, last, min(VL, k.C - c)
+        )
         c += VL
+    if k.lead:
+        product_vectors(taps, step, height, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, 0, first, last, k.lead)
 
 
 cdef inline void product_one(
@@ -112,20 +160,32 @@ cdef inline void product_one(
         c += VL
 
 
-cdef inline void products_of_row(
-    const Weights* k, const real* x_n, const real* dy_q, Py_ssize_t q, Py_ssize_t p, real* dw
+cdef inline Py_ssize_t rows_of_products(const Weights* k, Py_ssize_t left) noexcept nogil:
+    """Rows that are taken together, of those that are left."""
+    return rows_of_tile(&k.h, &k.w, left) if k.h.taps == TALL and k.h.step == k.w.step else 1
+
+
+cdef inline void products_of_rows(
+    const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q, Py_ssize_t p, Py_ssize_t rows, real* dw
 ) noexcept nogil:
-    """dw, db += what outputs p .. p + TILE - 1 of row q give, as far as they are there; none may be added twice."""
+    """dw, db += what outputs p .. p + TILE - 1 of as many rows from q on as `rows_of_products` says give, as far as
+    they are there; none may be added twice."""
     cdef int kind = window_kind(&k.w) if p + TILE <= k.w.count else 0
-    cdef Py_ssize_t i
-    if kind == 31:
-        product_tile(3, 1, k, x_n, dy_q, q, p, dw)
+    cdef const real* dy_q = dy_n + q*k.w.count*k.C
+    cdef Py_ssize_t i, j
+    if HEIGHT > 1 and rows > 1 and kind == 31:
+        product_tile(3, 1, HEIGHT, k, x_n, dy_q, q, p, dw)
+    elif HEIGHT > 1 and rows > 1 and kind == 32:
+        product_tile(3, 2, HEIGHT, k, x_n, dy_q, q, p, dw)
+    elif kind == 31:
+        product_tile(3, 1, 1, k, x_n, dy_q, q, p, dw)
     elif kind == 32:
-        product_tile(3, 2, k, x_n, dy_q, q, p, dw)
+        product_tile(3, 2, 1, k, x_n, dy_q, q, p, dw)
     elif kind == 51:
-        product_tile(5, 1, k, x_n, dy_q, q, p, dw)
+        product_tile(5, 1, 1, k, x_n, dy_q, q, p, dw)
     elif kind == 52:
-        product_tile(5, 2, k, x_n, dy_q, q, p, dw)
+        product_tile(5, 2, 1, k, x_n, dy_q, q, p, dw)
     else:
-        for i in range(p, min(p + TILE, k.w.count)):
-            product_one(k, x_n, dy_q, q, i, dw)
+        for j in range(rows):
+            for i in range(p, min(p + TILE, k.w.count)):
+                product_one(k, x_n, dy_q + j*k.w.count*k.C, q + j, i, dw)
