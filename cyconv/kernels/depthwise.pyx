@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
 from cyconv.kernels.depthwise_tiles cimport (
-    FAR, HEIGHT, TILE, Depthwise, first_of_tile, lead_of, rows_of_tile, tile_of_rows,
+    FAR, HEIGHT, TILE, Depthwise, first_of_tile, lead_of, tile_of_rows,
 )
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_rows, rows_of_products
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
@@ -66,7 +66,7 @@ cdef void fold_row(
     cdef Py_ssize_t C = k.C // f.fold
     one_row.out, one_row.out_step, one_tile.out, one_tile.out_step = 0, 0, -p, 1
     k.bias, k.relu = NULL, False
-    tile_of_rows(&k, &one_row, &one_tile, x_n, sums, q, p, 1)
+    tile_of_rows(&k, &one_row, &one_tile, x_n, sums, q, q + 1, p)
     y_n += ((h.out + q*h.out_step)*k.W + w.out + p*w.out_step)*C
     fold_pixels(sums, min(TILE, w.count - p), C, f.fold, &f.tile, y_n, w.out_step)
 
@@ -76,7 +76,7 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
     cdef const Problem* f = <const Problem*>problem
     cdef Depthwise k = f.tile           # copies: a store through a vector might change what a pointer leads to
     cdef Axis h, w
-    cdef Py_ssize_t n = task // f.bands, first = task % f.bands*BAND, tile = 0, p, q, last, rows, a, b
+    cdef Py_ssize_t n = task // f.bands, first = task % f.bands*BAND, tile = 0, p, q, last, a, b
     cdef const real* x_n
     cdef real* y_n = f.y + n*f.H*k.W*(k.C // f.fold)
     while tile < f.columns:
@@ -94,14 +94,11 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
                 if f.spread != 1:
                     spread_window(x_n, k.C // f.spread, f.spread, &h, &w, first, last - first, p, <real*>scratch)
                     x_n = <real*>scratch
-                q = first
-                while q < last:
-                    rows = rows_of_tile(&h, &w, last - q) if f.fold == 1 else 1
-                    if f.fold == 1:
-                        tile_of_rows(&k, &h, &w, x_n, y_n, q, p, rows)
-                    else:
-                        fold_row(f, &h, &w, x_n, y_n, q, p, <real*>scratch)
-                    q += rows
+                if f.fold == 1:
+                    tile_of_rows(&k, &h, &w, x_n, y_n, first, last, p)
+                    continue
+                for q in range(first, last):
+                    fold_row(f, &h, &w, x_n, y_n, q, p, <real*>scratch)
         tile += TILE
 
 

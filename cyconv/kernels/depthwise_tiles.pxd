@@ -171,46 +171,67 @@ cdef inline void output_vectors(
             store_upto(y_qp + i*y_row + j*w.out_step*k.C, acc[i*TILE + j], lanes)
 
 
-cdef inline Py_ssize_t output_full(
+cdef inline void output_full(
     int taps, int step, int height, int left, int right, const Depthwise* k, const Axis* h, const Axis* w,
-    const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t first, Py_ssize_t last,
+    const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t q, Py_ssize_t end,
 ) noexcept nogil:
-    """All the whole vectors of channels from `lead` on; returns the channel behind them."""
-    cdef Py_ssize_t c = k.lead
-    while c + VL <= k.C:
-        output_vectors(taps, step, height, left, right, k, h, w, x_q, w_q, y_qp, iw, c, first, last, VL)
-        c += VL
-    return c
+    """All the whole vectors of channels from `lead` on."""
+    cdef Py_ssize_t c, first, last
+    while q < end:
+        first, last = rows_inside(h, q, height)
+        c = k.lead
+        while c + VL <= k.C:
+            output_vectors(taps, step, height, left, right, k, h, w, x_q, w_q, y_qp, iw, c, first, last, VL)
+            c += VL
+        x_q += height*h.step*w.size*k.C
+        y_qp += height*h.out_step*k.W*k.C
+        q += height
+
+
+cdef inline void output_rest(
+    int taps, int step, int height, const Depthwise* k, const Axis* h, const Axis* w, const real* x_q, const real* w_q,
+    real* y_qp, Py_ssize_t iw, Py_ssize_t q, Py_ssize_t end, Py_ssize_t begin,
+) noexcept nogil:
+    """The channels before `lead`, and those from `begin` on."""
+    cdef Py_ssize_t c, first, last, lanes
+    while q < end:
+        first, last = rows_inside(h, q, height)
+        c = 0 if k.lead else begin
+        while c < k.C:
+            lanes = k.lead if c < k.lead else min(VL, k.C - c)
+            output_vectors(taps, step, height, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, c, first, last, lanes)
+            c = begin if c < k.lead else c + VL
+        x_q += height*h.step*w.size*k.C
+        y_qp += height*h.out_step*k.W*k.C
+        q += height
 
 
 cdef inline void output_tile(
     int taps, int step, int height, const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n,
-    Py_ssize_t q, Py_ssize_t p,
+    Py_ssize_t q, Py_ssize_t end, Py_ssize_t p,
 ) noexcept nogil:
-    """Outputs p .. p + TILE - 1 of row q, and of the next if `height` is 2; their windows are `taps` columns.
+    """Outputs p .. p + TILE - 1 of rows q .. end - 1, `height` rows together; their windows are `taps` columns.
 
     A column that a window misses costs nothing if that is known when this is compiled.  Tiles at the edge of an image
     are half of them all at 28 columns, and take 2.5 times as long where each column is looked at.
     """
-    cdef Py_ssize_t c = k.lead, first, last, iw = w.base + p*step
+    cdef Py_ssize_t iw = w.base + p*step, rest = k.C - (k.C - k.lead) % VL
     cdef Py_ssize_t left = max(0, -iw), right = max(0, iw + (TILE - 1)*step + taps - w.size)
     cdef const real* x_q = x_n + ((h.base + q*h.step)*w.size + iw)*k.C
     cdef const real* w_q = k.w + (h.tap*k.S + w.tap)*k.C
     cdef real* y_qp = y_n + ((h.out + q*h.out_step)*k.W + w.out + p*w.out_step)*k.C
-    first, last = rows_inside(h, q, height)
     if left == 0 and right == 0:
-        c = output_full(taps, step, height, 0, 0, k, h, w, x_q, w_q, y_qp, iw, first, last)
+        output_full(taps, step, height, 0, 0, k, h, w, x_q, w_q, y_qp, iw, q, end)
     elif left == taps//2 and right == 0:
-        c = output_full(taps, step, height, taps//2, 0, k, h, w, x_q, w_q, y_qp, iw, first, last)
+        output_full(taps, step, height, taps//2, 0, k, h, w, x_q, w_q, y_qp, iw, q, end)
     elif left == 0 and right == taps//2:
-        c = output_full(taps, step, height, 0, taps//2, k, h, w, x_q, w_q, y_qp, iw, first, last)
+        output_full(taps, step, height, 0, taps//2, k, h, w, x_q, w_q, y_qp, iw, q, end)
     elif left == taps//2 and right == taps//2:
-        c = output_full(taps, step, height, taps//2, taps//2, k, h, w, x_q, w_q, y_qp, iw, first, last)
-    while c < k.C:
-        output_vectors(taps, step, height, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, c, first, last, min(VL, k.C - c))
-        c += VL
-    if k.lead:
-        output_vectors(taps, step, height, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, 0, first, last, k.lead)
+        output_full(taps, step, height, taps//2, taps//2, k, h, w, x_q, w_q, y_qp, iw, q, end)
+    else:
+        rest = k.lead
+    if k.lead or rest < k.C:
+        output_rest(taps, step, height, k, h, w, x_q, w_q, y_qp, iw, q, end, rest)
 
 
 cdef inline void output_one(
@@ -262,28 +283,33 @@ cdef inline Py_ssize_t rows_of_tile(const Axis* h, const Axis* w, Py_ssize_t lef
 
 
 cdef inline void tile_of_rows(
-    const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n, Py_ssize_t q, Py_ssize_t p,
-    Py_ssize_t rows,
+    const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n, Py_ssize_t q, Py_ssize_t end,
+    Py_ssize_t p,
 ) noexcept nogil:
-    """Outputs p .. p + TILE - 1 of as many rows from q on as `rows_of_tile` says, as far as they are there."""
+    """Outputs p .. p + TILE - 1 of rows q .. end - 1, as far as they are there."""
     cdef int kind = window_kind(w)
-    cdef Py_ssize_t i
-    if HEIGHT > 1 and rows > 1 and kind == 31:
-        output_tile(3, 1, HEIGHT, k, h, w, x_n, y_n, q, p)
-    elif HEIGHT > 1 and rows > 1 and kind == 32:
-        output_tile(3, 2, HEIGHT, k, h, w, x_n, y_n, q, p)
-    elif kind == 31:
-        output_tile(3, 1, 1, k, h, w, x_n, y_n, q, p)
+    cdef Py_ssize_t i, j, single = q
+    if HEIGHT > 1 and rows_of_tile(h, w, HEIGHT) > 1:
+        single = end - (end - q) % HEIGHT
+        if kind == 31:
+            output_tile(3, 1, HEIGHT, k, h, w, x_n, y_n, q, single, p)
+        else:
+            output_tile(3, 2, HEIGHT, k, h, w, x_n, y_n, q, single, p)
+    if single == end:
+        return
+    if kind == 31:
+        output_tile(3, 1, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 32:
-        output_tile(3, 2, 1, k, h, w, x_n, y_n, q, p)
+        output_tile(3, 2, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 51:
-        output_tile(5, 1, 1, k, h, w, x_n, y_n, q, p)
+        output_tile(5, 1, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 52:
-        output_tile(5, 2, 1, k, h, w, x_n, y_n, q, p)
+        output_tile(5, 2, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 21:
-        output_tile(2, 1, 1, k, h, w, x_n, y_n, q, p)
+        output_tile(2, 1, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 11:
-        output_tile(1, 1, 1, k, h, w, x_n, y_n, q, p)
+        output_tile(1, 1, 1, k, h, w, x_n, y_n, single, end, p)
     else:
-        for i in range(p, min(p + TILE, w.count)):
-            output_one(k, h, w, x_n, y_n, q, i)
+        for j in range(single, end):
+            for i in range(p, min(p + TILE, w.count)):
+                output_one(k, h, w, x_n, y_n, j, i)
