@@ -49,6 +49,13 @@ CASES = (
     replace(DEPTHWISE, kernel_size=(1, 1), padding=0),
     replace(DEPTHWISE, kernel_size=(7, 9), padding=0),
     replace(DEPTHWISE, kernel_size=(5, 5), padding=2),
+    *(replace(DEPTHWISE, x=(1, 8, W, 6), kernel_size=(7, 7), padding=3) for W in (6, 7, 8, 13, 14, 23)),
+    *(
+        replace(DEPTHWISE, x=(1, 6, 17, 20), K=20, groups=20, kernel_size=(3, f), padding=(1, f // 2))
+        for f in (4, 6, 9)
+    ),
+    *(replace(DEPTHWISE, x=(1, 6, W, 6), kernel_size=(3, 3), dilation=2, padding=2) for W in (6, 7, 15)),
+    replace(DEPTHWISE, x=(1, 7, 25, 6), kernel_size=(3, 7), stride=3, padding=3),
     replace(DEPTHWISE, kernel_size=(1, 4)),
     replace(DEPTHWISE, kernel_size=(4, 1), K=12),
     replace(DEPTHWISE, kernel_size=(2, 2), stride=3),

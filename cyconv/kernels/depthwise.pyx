@@ -8,7 +8,7 @@ the second-level cache by memory.  So neighbouring outputs of a row are computed
 once for all of them that use it: (TILE - 1)*stride + S loads for TILE*S multiply-adds.  The input gradient is the same
 loop over gradient axes (windows.pxd).  With 32 registers two rows are computed together, 3 taps high: of the source
 they see 4 rows where one and one see 6 (1.1 times the speed at stride 1, and of the weight gradient, whose nine sums
-then stay in registers).
+then stay in registers).  Windows that no tile is compiled for, and maps narrower than a tile, are taken tap by tap.
 
 Loop order: band of output rows, tile of columns, phase, row, vector of channels, window row; so the rows that two
 windows share are still in the first-level cache, and the phases of a gradient complete the lines of the target between
@@ -20,9 +20,8 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
-from cyconv.kernels.depthwise_tiles cimport (
-    FAR, HEIGHT, TILE, Depthwise, first_of_tile, lead_of, tile_of_rows,
-)
+from cyconv.kernels.depthwise_rows cimport FAR, TILE, lead_of
+from cyconv.kernels.depthwise_tiles cimport HEIGHT, Depthwise, first_of_tile, tile_of_rows
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_rows, rows_of_products
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport align, allocate, lines

@@ -2,7 +2,8 @@
 # each channel `multiplier` times.  So it is spread, as much of it as a tile's windows see, and the tiles never know.
 # In the input gradient the target has K channels too, and those of one channel are added up.
 
-from cyconv.kernels.depthwise_tiles cimport TILE, Depthwise
+from cyconv.kernels.depthwise_rows cimport TILE
+from cyconv.kernels.depthwise_tiles cimport Depthwise
 from cyconv.kernels.simd cimport real
 from cyconv.kernels.windows cimport Axis
 

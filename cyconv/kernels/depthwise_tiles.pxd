@@ -1,17 +1,13 @@
 # The outputs of a depthwise convolution, or of its input gradient, in tiles of a row: TILE pixels, VL channels.
 
-from cyconv.kernels.simd cimport (
-    HOLD, NV, OPAQUE, VGREATER, VL, VSELECT, VZERO, WILL_READ, load_upto, real, store_upto, vec,
+from cyconv.kernels.depthwise_rows cimport (
+    ANYWHERE, TILE, WIDEST, fetch_pixels, multiply_row, multiply_tap, rows_inside,
 )
+from cyconv.kernels.simd cimport NV, VGREATER, VL, VSELECT, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
 
 cdef enum:
-    TILE = 7            # outputs of a row computed together; with 5 taps and a source vector they fit 16 registers
-    WIDEST = 5          # taps of a row that are held in registers
     HEIGHT = NV // 2    # rows computed together: two where there are 32 registers
-    ANYWHERE = -1       # a tile whose windows may leave the source: every column is looked at
-    WIDE = 1 << 10      # bytes of a pixel from which on vectors begin where lines of the cache do
-    FAR = 10 << 20      # bytes of source and target beyond which both are fetched ahead
 
 cdef struct Depthwise:
     const real* w       # (R, S, C)
@@ -22,88 +18,6 @@ cdef struct Depthwise:
     Py_ssize_t S
     Py_ssize_t W        # pixels in a row of the target
     Py_ssize_t lead     # see `lead_of`
-
-
-cdef inline Py_ssize_t lead_of(const real* x, Py_ssize_t C) noexcept nogil:
-    """Channels before the first vector that lies in one line of the cache, for all pixels alike.
-
-    NumPy's arrays begin anywhere: vectors across two lines need both from the second-level cache, one after the other.
-    With 512 channels, whose pixels fall on two sets of the first level, that took 1.8 times as long.
-    """
-    cdef Py_ssize_t size = VL*sizeof(real)
-    if C % VL or C*<Py_ssize_t>sizeof(real) < WIDE:     # the parts at both ends take as long as four whole vectors
-        return 0
-    return (size - <Py_ssize_t>x % size) % size // <Py_ssize_t>sizeof(real)
-
-
-cdef inline void fetch_pixels(
-    const real* at, Py_ssize_t rows, Py_ssize_t row, int pixels, Py_ssize_t pixel
-) noexcept nogil:
-    """Ask for a vector of so many pixels of each row: what the rows below this tile will read and write.
-
-    From memory the machine's own prefetching is no help, as each row lies in another page: 112x112x96 with stride 2
-    took 1.7 times as long.  From the third-level cache asking costs more than it gains: up to 1.2 times.
-    """
-    cdef const real* a
-    cdef Py_ssize_t _
-    cdef int _j
-    for _ in range(rows):
-        a = at
-        for _j in range(pixels):
-            WILL_READ(a)
-            a += pixel
-            OPAQUE(a)       # else GCC computes all addresses in advance and keeps them on the stack
-        at += row
-
-
-cdef inline (Py_ssize_t, Py_ssize_t) rows_inside(const Axis* a, Py_ssize_t i, int height) noexcept nogil:
-    """Of the rows that outputs i .. i + height - 1 see, a slope apart, those first .. last - 1 inside the source."""
-    cdef Py_ssize_t at = a.base + i*a.step, seen = a.taps + (height - 1)*a.step
-    cdef Py_ssize_t first = 0 if at >= 0 else (a.slope - 1 - at) // a.slope
-    cdef Py_ssize_t last = 0 if at >= a.size else min(seen, (a.size - 1 - at) // a.slope + 1)
-    return first, last
-
-
-cdef inline (Py_ssize_t, Py_ssize_t) taps_inside(const Axis* a, Py_ssize_t i) noexcept nogil:
-    """The taps first .. last - 1 of output i that read inside the source."""
-    return rows_inside(a, i, 1)
-
-
-cdef inline void multiply_row(
-    int taps, int step, int left, int right, bint upper, bint lower, bint turned, vec* acc_upper, vec* acc_lower,
-    const vec* by_upper, const vec* by_lower, const real* x_i, Py_ssize_t iw, Py_ssize_t W, Py_ssize_t C,
-    Py_ssize_t lanes,
-) noexcept nogil:
-    """A row of the source times what it meets in the `upper` row of a tile, and in the `lower` one.
-
-    acc[j] += x[j*step + s]*by[s] for outputs j and taps s; `turned` acc[s] += x[j*step + s]*by[j].  A source vector is
-    loaded once for all of them.  This has to be unrolled before GCC decides which arrays may live in registers: no
-    division, no `continue`, and setup.py raises its limits.  Sums in memory doubled the time of stride 2.
-    """
-    cdef vec value
-    cdef int block, t, u, s, j, a, b, column
-    cdef bint inside
-    for block in range(TILE + (taps - 1)//step):
-        for t in range(step):
-            column = block*step + t
-            if left == ANYWHERE:
-                inside = 0 <= iw + column < W
-            else:
-                inside = left <= column < (TILE - 1)*step + taps - right
-            if inside:
-                value = load_upto(x_i, lanes)
-                HOLD(value)
-                for u in range((taps - 1)//step + 1):
-                    s = u*step + t
-                    j = block - u
-                    if s < taps and 0 <= j < TILE:
-                        a, b = (s, j) if turned else (j, s)
-                        if upper:
-                            acc_upper[a] = acc_upper[a] + value*by_upper[b]
-                        if lower:
-                            acc_lower[a] = acc_lower[a] + value*by_lower[b]
-            x_i += C
-            OPAQUE(x_i)
 
 
 cdef inline void add_rows(
@@ -130,6 +44,19 @@ cdef inline void add_rows(
         w_i[0] += w_row
 
 
+cdef inline void finish(const Depthwise* k, int outputs, vec* acc, Py_ssize_t c, Py_ssize_t lanes) noexcept nogil:
+    """Bias and activation."""
+    cdef vec bias
+    cdef int j
+    if k.bias != NULL:
+        bias = load_upto(k.bias + c, lanes)
+        for j in range(outputs):
+            acc[j] = acc[j] + bias
+    if k.relu:
+        for j in range(outputs):
+            acc[j] = VSELECT(VGREATER(VZERO, acc[j]), VZERO, acc[j])
+
+
 cdef inline void output_vectors(
     int taps, int step, int height, int left, int right, const Depthwise* k, const Axis* h, const Axis* w,
     const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last,
@@ -138,7 +65,6 @@ cdef inline void output_vectors(
     """Channels c .. c + lanes - 1 of a tile of one row or two.  Its windows see rows first .. last - 1 of the source,
     and miss `left` and `right` columns of it, or those that are not there."""
     cdef vec acc[HEIGHT*TILE]
-    cdef vec value
     cdef const real* x_i
     cdef const real* w_i
     cdef Py_ssize_t i, y_row = h.out_step*k.W*k.C, x_row = h.slope*w.size*k.C
@@ -159,13 +85,7 @@ cdef inline void output_vectors(
         add_rows(taps, step, left, right, True, True, k, h, w, acc, &x_i, &w_i, iw, first, i, lanes)
         first = max(first, h.taps)
         add_rows(taps, step, left, right, False, True, k, h, w, acc, &x_i, &w_i, iw, first, last, lanes)
-    if k.bias != NULL:
-        value = load_upto(k.bias + c, lanes)
-        for j in range(height*TILE):
-            acc[j] = acc[j] + value
-    if k.relu:
-        for j in range(height*TILE):
-            acc[j] = VSELECT(VGREATER(VZERO, acc[j]), VZERO, acc[j])
+    finish(k, height*TILE, acc, c, lanes)
     for i in range(height):
         for j in range(TILE):
             store_upto(y_qp + i*y_row + j*w.out_step*k.C, acc[i*TILE + j], lanes)
@@ -234,31 +154,45 @@ cdef inline void output_tile(
         output_rest(taps, step, height, k, h, w, x_q, w_q, y_qp, iw, q, end, rest)
 
 
-cdef inline void output_one(
+cdef inline void any_vectors(
+    const Depthwise* k, const Axis* h, const Axis* w, const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw,
+    Py_ssize_t width, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
+) noexcept nogil:
+    """Channels c .. c + lanes - 1 of `width` outputs, for any window."""
+    cdef vec acc[TILE]
+    cdef vec weight
+    cdef Py_ssize_t r, s
+    cdef int j
+    for j in range(TILE):
+        acc[j] = VZERO
+    for r in range(first, last):
+        for s in range(w.taps):
+            weight = load_upto(w_q + (r*h.tap_step*k.S + s*w.tap_step)*k.C + c, lanes)
+            multiply_tap(
+                False, acc, &weight, x_q + (r*h.slope*w.size + s*w.slope)*k.C + c, iw + s*w.slope, w.step, w.size,
+                width, k.C, lanes,
+            )
+    finish(k, TILE, acc, c, lanes)
+    for j in range(TILE):
+        if j < width:
+            store_upto(y_qp + j*w.out_step*k.C + c, acc[j], lanes)
+
+
+cdef inline void output_any(
     const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n, Py_ssize_t q, Py_ssize_t p
 ) noexcept nogil:
-    """Output p of row q, for any window, wherever it lies."""
-    cdef vec acc
-    cdef Py_ssize_t r, s, ih, iw, c = 0, lanes, first, last
+    """Outputs p .. p + TILE - 1 of row q, as far as they are there, for any window: tap by tap, a load for each of
+    their products."""
+    cdef Py_ssize_t iw = w.base + p*w.step, width = min(TILE, w.count - p), c = 0, first, last
+    cdef const real* x_q = x_n + ((h.base + q*h.step)*w.size + iw)*k.C
+    cdef const real* w_q = k.w + (h.tap*k.S + w.tap)*k.C
     cdef real* y_qp = y_n + ((h.out + q*h.out_step)*k.W + w.out + p*w.out_step)*k.C
-    first, last = taps_inside(h, q)
-    while c < k.C:
-        lanes = k.C - c
-        acc = VZERO
-        for r in range(first, last):
-            ih = h.base + q*h.step + r*h.slope
-            for s in range(w.taps):
-                iw = w.base + p*w.step + s*w.slope
-                if 0 <= iw < w.size:
-                    acc = acc + load_upto(x_n + (ih*w.size + iw)*k.C + c, lanes)*load_upto(
-                        k.w + ((h.tap + r*h.tap_step)*k.S + w.tap + s*w.tap_step)*k.C + c, lanes
-                    )
-        if k.bias != NULL:
-            acc = acc + load_upto(k.bias + c, lanes)
-        if k.relu:
-            acc = VSELECT(VGREATER(VZERO, acc), VZERO, acc)
-        store_upto(y_qp + c, acc, lanes)
+    first, last = rows_inside(h, q, 1)
+    while c + VL <= k.C:
+        any_vectors(k, h, w, x_q, w_q, y_qp, iw, width, c, first, last, VL)
         c += VL
+    if c < k.C:
+        any_vectors(k, h, w, x_q, w_q, y_qp, iw, width, c, first, last, k.C - c)
 
 
 cdef inline int window_kind(const Axis* a) noexcept nogil:
@@ -267,14 +201,14 @@ cdef inline int window_kind(const Axis* a) noexcept nogil:
         return 0
     if a.slope == 1 and a.step <= 2 and (a.taps == 3 or a.taps == 5):
         return <int>(10*a.taps + a.step)
-    if a.step == 1 and (a.taps == 1 or (a.taps == 2 and a.slope == 1)):
+    if a.step == 1 and (a.taps == 1 or (a.slope == 1 and (a.taps == 2 or a.taps == 7))):
         return <int>(10*a.taps + 1)
     return 0
 
 
 cdef inline Py_ssize_t first_of_tile(const Axis* w, Py_ssize_t p) noexcept nogil:
     """Where the tile of output p begins: the last one may compute again what the one before it did."""
-    return p if window_kind(w) == 0 else min(p, w.count - TILE)
+    return max(0, min(p, w.count - TILE))
 
 
 cdef inline Py_ssize_t rows_of_tile(const Axis* h, const Axis* w, Py_ssize_t left) noexcept nogil:
@@ -288,7 +222,7 @@ cdef inline void tile_of_rows(
 ) noexcept nogil:
     """Outputs p .. p + TILE - 1 of rows q .. end - 1, as far as they are there."""
     cdef int kind = window_kind(w)
-    cdef Py_ssize_t i, j, single = q
+    cdef Py_ssize_t i, single = q
     if HEIGHT > 1 and rows_of_tile(h, w, HEIGHT) > 1:
         single = end - (end - q) % HEIGHT
         if kind == 31:
@@ -305,11 +239,12 @@ cdef inline void tile_of_rows(
         output_tile(5, 1, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 52:
         output_tile(5, 2, 1, k, h, w, x_n, y_n, single, end, p)
+    elif kind == 71:
+        output_tile(7, 1, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 21:
         output_tile(2, 1, 1, k, h, w, x_n, y_n, single, end, p)
     elif kind == 11:
         output_tile(1, 1, 1, k, h, w, x_n, y_n, single, end, p)
     else:
-        for j in range(single, end):
-            for i in range(p, min(p + TILE, w.count)):
-                output_one(k, h, w, x_n, y_n, j, i)
+        for i in range(single, end):
+            output_any(k, h, w, x_n, y_n, i, p)

@@ -1,8 +1,9 @@
 # The weight gradient of a depthwise convolution: what a tile of outputs gives, added to sums in memory.
 
-from cyconv.kernels.depthwise_tiles cimport (
-    ANYWHERE, HEIGHT, TILE, WIDEST, fetch_pixels, multiply_row, rows_inside, rows_of_tile, taps_inside, window_kind,
+from cyconv.kernels.depthwise_rows cimport (
+    ANYWHERE, TILE, WIDEST, fetch_pixels, multiply_row, multiply_tap, rows_inside,
 )
+from cyconv.kernels.depthwise_tiles cimport HEIGHT, rows_of_tile, window_kind
 from cyconv.kernels.simd cimport VL, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
 
@@ -138,26 +139,46 @@ cdef inline void product_tile(
         product_vectors(taps, step, height, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, 0, first, last, k.lead)
 
 
-cdef inline void product_one(
+cdef inline void any_products(
+    const Weights* k, const real* x_q, const real* dy_qp, Py_ssize_t iw, Py_ssize_t width, real* dw, real* db,
+    Py_ssize_t c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
+) noexcept nogil:
+    """dw, db += what `width` outputs give to channels c .. c + lanes - 1, for any window."""
+    cdef vec dy[TILE]
+    cdef vec sum = VZERO
+    cdef Py_ssize_t r, s
+    cdef int j
+    for j in range(TILE):
+        dy[j] = VZERO
+        if j < width:
+            dy[j] = load_upto(dy_qp + j*k.C + c, lanes)
+        sum = sum + dy[j]
+    if k.biased:
+        add_to(db + c, sum, lanes)
+    for r in range(first, last):
+        for s in range(k.w.taps):
+            sum = VZERO
+            multiply_tap(
+                True, &sum, dy, x_q + (r*k.h.slope*k.w.size + s*k.w.slope)*k.C + c, iw + s*k.w.slope, k.w.step,
+                k.w.size, width, k.C, lanes,
+            )
+            add_to(dw + (r*k.w.taps + s)*k.C + c, sum, lanes)
+
+
+cdef inline void products_any(
     const Weights* k, const real* x_n, const real* dy_q, Py_ssize_t q, Py_ssize_t p, real* dw
 ) noexcept nogil:
-    """dw, db += what output p of row q gives."""
-    cdef Py_ssize_t r, s, ih, iw, c = 0, lanes, first, last
-    cdef vec dy
-    first, last = taps_inside(&k.h, q)
-    while c < k.C:
-        lanes = k.C - c
-        dy = load_upto(dy_q + p*k.C + c, lanes)
-        add_to(dw + k.h.taps*k.w.taps*k.C + c, dy, lanes)
-        for r in range(first, last):
-            ih = k.h.base + q*k.h.step + r*k.h.slope
-            for s in range(k.w.taps):
-                iw = k.w.base + p*k.w.step + s*k.w.slope
-                if 0 <= iw < k.w.size:
-                    add_to(
-                        dw + (r*k.w.taps + s)*k.C + c, dy*load_upto(x_n + (ih*k.w.size + iw)*k.C + c, lanes), lanes
-                    )
+    """dw, db += what outputs p .. p + TILE - 1 of row q give, as far as they are there, for any window."""
+    cdef Py_ssize_t iw = k.w.base + p*k.w.step, width = min(TILE, k.w.count - p), c = 0, first, last
+    cdef const real* x_q = x_n + ((k.h.base + q*k.h.step)*k.w.size + iw)*k.C
+    cdef const real* dy_qp = dy_q + p*k.C
+    cdef real* db = dw + k.h.taps*k.w.taps*k.C
+    first, last = rows_inside(&k.h, q, 1)
+    while c + VL <= k.C:
+        any_products(k, x_q, dy_qp, iw, width, dw, db, c, first, last, VL)
         c += VL
+    if c < k.C:
+        any_products(k, x_q, dy_qp, iw, width, dw, db, c, first, last, k.C - c)
 
 
 cdef inline Py_ssize_t rows_of_products(const Weights* k, Py_ssize_t left) noexcept nogil:
@@ -172,7 +193,7 @@ cdef inline void products_of_rows(
     they are there; none may be added twice."""
     cdef int kind = window_kind(&k.w) if p + TILE <= k.w.count else 0
     cdef const real* dy_q = dy_n + q*k.w.count*k.C
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     if HEIGHT > 1 and rows > 1 and kind == 31:
         product_tile(3, 1, HEIGHT, k, x_n, dy_q, q, p, dw)
     elif HEIGHT > 1 and rows > 1 and kind == 32:
@@ -185,7 +206,8 @@ cdef inline void products_of_rows(
         product_tile(5, 1, 1, k, x_n, dy_q, q, p, dw)
     elif kind == 52:
         product_tile(5, 2, 1, k, x_n, dy_q, q, p, dw)
+    elif kind == 71:
+        product_tile(7, 1, 1, k, x_n, dy_q, q, p, dw)
     else:
-        for j in range(rows):
-            for i in range(p, min(p + TILE, k.w.count)):
-                product_one(k, x_n, dy_q + j*k.w.count*k.C, q + j, i, dw)
+        for i in range(rows):
+            products_any(k, x_n, dy_q + i*k.w.count*k.C, q + i, p, dw)
