@@ -20,9 +20,10 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
-from cyconv.kernels.depthwise_rows cimport FAR, TILE, lead_of
+from cyconv.kernels.depthwise_rows cimport TILE, lead_of
 from cyconv.kernels.depthwise_tiles cimport HEIGHT, Depthwise, first_of_tile, tile_of_rows
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_rows, rows_of_products
+from cyconv.kernels.fetch cimport FAR
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise

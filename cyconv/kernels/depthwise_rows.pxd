@@ -1,7 +1,7 @@
-# Rows of the source of a depthwise convolution: where their vectors begin, what is fetched of them, and their products
-# with what they meet, for outputs (depthwise_tiles.pxd) and for weights (depthwise_weights.pxd).
+# Rows of the source of a depthwise convolution: where their vectors begin, and their products with what they meet, for
+# outputs (depthwise_tiles.pxd) and for weights (depthwise_weights.pxd).
 
-from cyconv.kernels.simd cimport HOLD, OPAQUE, VL, WILL_READ, load_upto, real, vec
+from cyconv.kernels.simd cimport HOLD, OPAQUE, VL, load_upto, real, vec
 from cyconv.kernels.windows cimport Axis
 
 cdef enum:
@@ -9,7 +9,6 @@ cdef enum:
     WIDEST = 7          # taps of a row that are held in registers
     ANYWHERE = -1       # a tile whose windows may leave the source: every column is looked at
     WIDE = 1 << 10      # bytes of a pixel from which on vectors begin where lines of the cache do
-    FAR = 10 << 20      # bytes of source and target beyond which both are fetched ahead
 
 
 cdef inline Py_ssize_t lead_of(const real* x, Py_ssize_t C) noexcept nogil:
@@ -22,26 +21,6 @@ cdef inline Py_ssize_t lead_of(const real* x, Py_ssize_t C) noexcept nogil:
     if C % VL or C*<Py_ssize_t>sizeof(real) < WIDE:     # the parts at both ends take as long as four whole vectors
         return 0
     return (size - <Py_ssize_t>x % size) % size // <Py_ssize_t>sizeof(real)
-
-
-cdef inline void fetch_pixels(
-    const real* at, Py_ssize_t rows, Py_ssize_t row, int pixels, Py_ssize_t pixel
-) noexcept nogil:
-    """Ask for a vector of so many pixels of each row: what the rows below this tile will read and write.
-
-    From memory the machine's own prefetching is no help, as each row lies in another page: 112x112x96 with stride 2
-    took 1.7 times as long.  From the third-level cache asking costs more than it gains: up to 1.2 times.
-    """
-    cdef const real* a
-    cdef Py_ssize_t _
-    cdef int _j
-    for _ in range(rows):
-        a = at
-        for _j in range(pixels):
-            WILL_READ(a)
-            a += pixel
-            OPAQUE(a)       # else GCC computes all addresses in advance and keeps them on the stack
-        at += row
 
 
 cdef inline (Py_ssize_t, Py_ssize_t) rows_inside(const Axis* a, Py_ssize_t i, int height) noexcept nogil:

@@ -1,8 +1,7 @@
 # The outputs of a depthwise convolution, or of its input gradient, in tiles of a row: TILE pixels, VL channels.
 
-from cyconv.kernels.depthwise_rows cimport (
-    ANYWHERE, TILE, WIDEST, fetch_pixels, multiply_row, multiply_tap, rows_inside,
-)
+from cyconv.kernels.depthwise_rows cimport ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside
+from cyconv.kernels.fetch cimport fetch_pixels
 from cyconv.kernels.simd cimport NV, VGREATER, VL, VSELECT, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
 

@@ -1,9 +1,8 @@
 # The weight gradient of a depthwise convolution: what a tile of outputs gives, added to sums in memory.
 
-from cyconv.kernels.depthwise_rows cimport (
-    ANYWHERE, TILE, WIDEST, fetch_pixels, multiply_row, multiply_tap, rows_inside,
-)
+from cyconv.kernels.depthwise_rows cimport ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside
 from cyconv.kernels.depthwise_tiles cimport HEIGHT, rows_of_tile, window_kind
+from cyconv.kernels.fetch cimport fetch_pixels
 from cyconv.kernels.simd cimport VL, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
 
