@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from answers import average_data, pool_data
 from cases import CHANNELS, POOLS
-from compare import assert_exact, assert_rounded
+from compare import assert_exact, assert_rounded, assert_same_bits
 
 import cyconv
 
@@ -34,6 +34,16 @@ def test_average(case, dtype):
         assert y.dtype == dtype
         assert y.flags.c_contiguous
         assert_rounded(y, expected, abs(expected), terms=1 / 16)
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_arrays_larger_than_the_caches_have_the_same_bits(kernel_size, rng):
+    """They are fetched ahead; an image alone is not."""
+    x = rng.standard_normal((12, 90, 90, 32), dtype=np.float32)
+    for pool in cyconv.max_pool2d, cyconv.avg_pool2d:
+        y = pool(x, kernel_size, stride=1)
+        for n in (0, 11):
+            assert_same_bits(pool(x[n : n + 1], kernel_size, stride=1), y[n : n + 1])
 
 
 def test_average_leaves_padding_out_unless_told_otherwise(dtype):

@@ -9,6 +9,8 @@ from cyconv.kernels.simd cimport OPAQUE, REAL_BITS, WILL_READ, real
 cdef enum:
     LINE = 512 // REAL_BITS     # numbers in a line of the cache
     FAR = 10 << 20              # bytes of arrays beyond which the caches do not hold them: `fetch_pixels` is worth it
+    STREAM_FAR = 2*FAR          # and `fetch_along`
+    STREAM_AHEAD = 8192         # bytes
 
 cdef struct Next:
     # `rows` runs of `run` numbers
@@ -66,3 +68,10 @@ cdef inline void fetch_pixels(
             a += pixel
             OPAQUE(a)       # else GCC computes all addresses in advance and keeps them on the stack
         at += row
+
+
+cdef inline void fetch_along(const real* at) noexcept nogil:
+    """Ask for what lies STREAM_AHEAD behind `at`, which goes through memory number by number: the machine's own
+    prefetching does so within a page of 4 KiB, and begins anew in the next.  Pooling 3x3 over 25 MB: 1.1 to 1.4 times
+    the speed; in the caches 0.95."""
+    WILL_READ(at + STREAM_AHEAD // <int>sizeof(real))

@@ -71,12 +71,12 @@ cdef inline void average_rows(
                 return
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, total)
+            sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, k.far, total)
             o = o0
             while o < o1:
                 s = series(&k.columns, o, o1, k.C)
                 divisor = list_of(&k.rows, row).size*list_of(&k.columns, o).size
-                sum_terms(&s, divisor, total - low*k.C, k.C, k.y + (line*outputs + o)*k.C)
+                sum_terms(&s, divisor, total - low*k.C, k.C, k.far, k.y + (line*outputs + o)*k.C)
                 o = next_series(&k.columns, o, o0)
         o0 = o1
 
@@ -105,9 +105,9 @@ cdef inline void small_rows(
                 add_rows(&s, &k.rows, row, k.W, product)
                 y.best = k.y + (line*outputs + o)*k.C
                 if kind == AVERAGE:
-                    sum_terms(&s, list_of(&k.rows, row).size*list_of(&k.columns, o).size, x_n, k.C, y.best)
+                    sum_terms(&s, list_of(&k.rows, row).size*list_of(&k.columns, o).size, x_n, k.C, k.far, y.best)
                 else:
-                    max_terms(VALUE, &s, True, x_n, NULL, k.C, &y)
+                    max_terms(VALUE, &s, True, x_n, NULL, k.C, k.far, &y)
                 o = next_series(&k.columns, o, o0)
             o0 = o1
 
@@ -123,7 +123,7 @@ cdef inline void search_columns(
     while o < last:
         s = series(&k.columns, o, last, k.C)
         at = shifted(found, o*k.C)
-        max_terms(search, &s, keep, values, ranks, k.C, &at)
+        max_terms(search, &s, keep, values, ranks, k.C, k.far, &at)
         o = next_series(&k.columns, o, first)
 
 
@@ -160,7 +160,7 @@ cdef inline void maximum_rows(
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             shift.best = k.y + line*outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            max_terms(ROW if indexed else VALUE, &s, True, x_n + low*k.C, NULL, k.W*k.C, &column)
+            max_terms(ROW if indexed else VALUE, &s, True, x_n + low*k.C, NULL, k.W*k.C, k.far, &column)
             search_columns(
                 COLUMN if indexed else VALUE, True, k, o0, o1, column.best - low*k.C, column.place - low*k.C, &shift
             )
@@ -201,7 +201,7 @@ cdef inline void maximum_band(
                 return
             dy_row = k.dy + (n*k.rows.outputs + row)*k.columns.outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, &column)
+            max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, k.far, &column)
             search_columns(
                 VALUE if all_ties else COLUMN, all_ties, k, j0, j1, column.best - low*k.C, column.place - low*k.C,
                 &shift,

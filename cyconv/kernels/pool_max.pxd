@@ -3,6 +3,7 @@
 # The rows of a window are searched first.  That the first maximum in row-major order is found all the same, the search
 # of the columns takes of equal maxima the one of the least row, its rank.
 
+from cyconv.kernels.fetch cimport fetch_along
 from cyconv.kernels.reach cimport MOST, Series
 from cyconv.kernels.scratch cimport take
 from cyconv.kernels.simd cimport (
@@ -80,7 +81,7 @@ cdef inline void max_vector(
 
 cdef inline void max_pass(
     Search search, int count, const Series* s, Py_ssize_t first, bint keep, const real* source, const lane* ranks,
-    Py_ssize_t pitch, const Found* found,
+    Py_ssize_t pitch, bint far, const Found* found,
 ) noexcept nogil:
     cdef const real* at[MOST]
     cdef const lane* rank_at[MOST]
@@ -96,6 +97,9 @@ cdef inline void max_pass(
     for m in range(outputs):
         i, o, e = m*source_step, m*out_step, 0
         while e + VL <= length:
+            if far:
+                fetch_along(at[count - 1] + i + e)
+                fetch_along(to.best + o + e)
             max_vector(search, count, at, rank_at, tap, first > 0, keep, i + e, &to, o + e, VL)
             e += VL
         if e < length:
@@ -103,7 +107,7 @@ cdef inline void max_pass(
 
 
 cdef inline void max_terms(
-    Search search, const Series* s, bint keep, const real* source, const lane* ranks, Py_ssize_t pitch,
+    Search search, const Series* s, bint keep, const real* source, const lane* ranks, Py_ssize_t pitch, bint far,
     const Found* found,
 ) noexcept nogil:
     """`keep` the maximum and its rank, not only its place."""
@@ -111,11 +115,11 @@ cdef inline void max_terms(
     keep = keep or s.terms > MOST
     while t < s.terms:
         if s.terms - t == 1:
-            max_pass(search, 1, s, t, keep, source, ranks, pitch, found)
+            max_pass(search, 1, s, t, keep, source, ranks, pitch, far, found)
         elif s.terms - t == 2:
-            max_pass(search, 2, s, t, keep, source, ranks, pitch, found)
+            max_pass(search, 2, s, t, keep, source, ranks, pitch, far, found)
         elif s.terms - t == 3:
-            max_pass(search, 3, s, t, keep, source, ranks, pitch, found)
+            max_pass(search, 3, s, t, keep, source, ranks, pitch, far, found)
         else:
-            max_pass(search, MOST, s, t, keep, source, ranks, pitch, found)
+            max_pass(search, MOST, s, t, keep, source, ranks, pitch, far, found)
         t += MOST

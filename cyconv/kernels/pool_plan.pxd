@@ -3,6 +3,7 @@
 from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memset
 
+from cyconv.kernels.fetch cimport STREAM_FAR
 from cyconv.kernels.reach cimport MOST, Reach, hull, most_terms, set_reach
 from cyconv.kernels.scratch cimport free, lines
 from cyconv.kernels.simd cimport VL, real
@@ -36,6 +37,7 @@ cdef struct Pool:
     real* dx
     Py_ssize_t* indices         # of the maxima in their H x W plane, or NULL
     bint small                  # all windows have at most MOST pixels
+    bint far                    # the arrays do not fit the caches
     Share share
     bint windowed               # the gradient goes window by window
     Py_ssize_t bands            # of rows of each image
@@ -105,6 +107,7 @@ cdef inline int plan(Pool* k, const Reach* outputs, const Reach* between) except
     cdef Py_ssize_t o0 = 0, o1, low, high, first, last, count = outputs.outputs
     k.strip = max(1, count*STRIP // (max(count, k.W)*k.C*<Py_ssize_t>sizeof(real)))
     k.windows = k.strip
+    k.far = k.N*k.C*(k.H*k.W + k.rows.outputs*k.columns.outputs)*<Py_ssize_t>sizeof(real) > STREAM_FAR
     k.small = most_terms(&k.rows)*most_terms(&k.columns) <= MOST
     while o0 < count:
         PyErr_CheckSignals()

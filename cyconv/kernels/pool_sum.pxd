@@ -7,6 +7,7 @@
 
 from libc.string cimport memset
 
+from cyconv.kernels.fetch cimport fetch_along
 from cyconv.kernels.reach cimport MOST, Series
 from cyconv.kernels.simd cimport VFILL, VL, VZERO, load_upto, real, store_upto, vec
 
@@ -24,7 +25,8 @@ cdef inline void sum_vector(
 
 
 cdef inline void sum_pass(
-    int count, const Series* s, Py_ssize_t first, real divisor, const real* source, Py_ssize_t pitch, real* out
+    int count, const Series* s, Py_ssize_t first, real divisor, const real* source, Py_ssize_t pitch, bint far,
+    real* out,
 ) noexcept nogil:
     cdef const real* at[MOST]
     cdef vec weight[MOST]
@@ -37,6 +39,9 @@ cdef inline void sum_pass(
     for m in range(outputs):
         i, o, e = m*source_step, m*out_step, 0
         while e + VL <= length:
+            if far:
+                fetch_along(at[count - 1] + i + e)
+                fetch_along(out + o + e)
             sum_vector(count, at, weight, first > 0, divisor, i + e, out + o + e, VL)
             e += VL
         if e < length:
@@ -44,7 +49,7 @@ cdef inline void sum_pass(
 
 
 cdef inline void sum_terms(
-    const Series* s, real divisor, const real* source, Py_ssize_t pitch, real* out
+    const Series* s, real divisor, const real* source, Py_ssize_t pitch, bint far, real* out
 ) noexcept nogil:
     cdef Py_ssize_t t = 0, m
     cdef real last
@@ -54,11 +59,11 @@ cdef inline void sum_terms(
     while t < s.terms:
         last = divisor if t + MOST >= s.terms else 1
         if s.terms - t == 1:
-            sum_pass(1, s, t, last, source, pitch, out)
+            sum_pass(1, s, t, last, source, pitch, far, out)
         elif s.terms - t == 2:
-            sum_pass(2, s, t, last, source, pitch, out)
+            sum_pass(2, s, t, last, source, pitch, far, out)
         elif s.terms - t == 3:
-            sum_pass(3, s, t, last, source, pitch, out)
+            sum_pass(3, s, t, last, source, pitch, far, out)
         else:
-            sum_pass(MOST, s, t, last, source, pitch, out)
+            sum_pass(MOST, s, t, last, source, pitch, far, out)
         t += MOST
