@@ -53,16 +53,28 @@ def real_arrays(names: Sequence[str], values: Sequence[Any]) -> Sequence[Real]:
     return [np.require(array, dtype, ["C", "A"]) for array in arrays]
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Real:
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any], beside: Real | None = None) -> Real:
     """As `numpy.empty`, but a large array begins on a cache line, where NumPy's begin 16 or 48 bytes behind one.
 
     Otherwise every vector of 64 bytes is read and written as two halves: depthwise convolutions took 1.2 times as long.
+    A result is written `beside` what it is computed from.  Where the two begin at the same distance from a page, or up
+    to 192 bytes later, a load waits for the store before it, which only looks as if it were to the same address: with
+    1024 channels that took up to 1.8 times as long.
     """
     size = prod(shape) * dtype.itemsize
     if size < 1 << 16:  # the two arrays cost a microsecond
         return np.empty(shape, dtype)
-    block = np.empty(size + 64, np.uint8)
-    return np.ndarray(shape, dtype, block, -block.__array_interface__["data"][0] % 64)
+    block = np.empty(size + _PAGE, np.uint8)
+    wanted = 0 if beside is None else _address(beside) // 64 * 64 + _PAGE // 4
+    return np.ndarray(shape, dtype, block, (wanted - _address(block)) % (64 if beside is None else _PAGE))
+
+
+_PAGE = 4096
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Real]) -> Real:
@@ -78,7 +90,7 @@ def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Seque
     if not (plain.flags.c_contiguous and plain.flags.aligned and plain.flags.writeable):
         raise ValueError("`out` must be an aligned, writeable array in C order")
     if any(np.may_share_memory(plain, array) for array in inputs):
-        return empty(shape, dtype)
+        return empty(shape, dtype, inputs[0])
     return plain
 
 

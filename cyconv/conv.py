@@ -151,7 +151,7 @@ def conv2d(
     if b is not None:
         b = bias_vector(b, g.y[3])
     shape = g.y if batched else g.y[1:]
-    y = empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
+    y = empty(shape, x.dtype, x) if out is None else output(out, shape, x.dtype, arrays)
     kernel = kernel_for(g, algorithm)
     if g.work:
         kernels.modules[kernel, x.dtype].forward(
@@ -225,7 +225,7 @@ def conv2d_input_grad(
         raise renamed(error, x="input_shape") from None
     geometry.check_gradient("dy", dy.shape, g.y if len(shape) == 4 else g.y[1:])
     geometry.check_size("the gradient", shape)
-    dx = empty(shape, dy.dtype) if out is None else output(out, shape, dy.dtype, arrays)
+    dx = empty(shape, dy.dtype, dy) if out is None else output(out, shape, dy.dtype, arrays)
     _input_grad(dy, w, dx, g, algorithm)
     return deliver(dx, out)
 
@@ -373,7 +373,7 @@ def conv2d_backward(
         dy = np.where(y > 0, dy, dy.dtype.type(0))
     g = geometry.conv(x.shape, w.shape, stride, padding, dilation, groups)
     geometry.check_gradient("dy", dy.shape, g.y if x.ndim == 4 else g.y[1:])
-    dx, dw, db = empty(x.shape, x.dtype), empty(g.w, x.dtype), np.zeros(g.y[3])
+    dx, dw, db = empty(x.shape, x.dtype, dy), empty(g.w, x.dtype), np.zeros(g.y[3])
     _input_grad(dy, w, dx, g, algorithm)
     _weight_grad(dy, x, dw, db, g, algorithm)
     return dx, dw, db.astype(x.dtype, copy=False)

@@ -132,7 +132,7 @@ def maximum(x: Real, g: geometry.Pool, out: Real | None, indices: NDArray[np.int
     """Maxima over the windows of g, and where they are if there is an array for `indices`."""
     batched = x.ndim == 4
     shape = g.y if batched else g.y[1:]
-    y = empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, (x,))
+    y = empty(shape, x.dtype, x) if out is None else output(out, shape, x.dtype, (x,))
     if g.work:
         kernels.modules["pool", x.dtype].max_forward(
             x if batched else x[None],
@@ -207,7 +207,7 @@ def maximum_backward(dy: Real, x: Real, g: geometry.Pool, ties: str) -> Real:
     batched = x.ndim == 4
     geometry.choice(ties, "ties", TIES)
     geometry.check_gradient("dy", dy.shape, g.y if batched else g.y[1:])
-    dx = empty(x.shape, x.dtype)
+    dx = empty(x.shape, x.dtype, x)
     if g.work:
         kernels.modules["pool", x.dtype].max_backward(
             dy if batched else dy[None],
@@ -287,7 +287,7 @@ def average(x: Real, g: geometry.Pool, divisor: int, out: Real | None) -> Real:
     """Sums over the windows of g, divided by `divisor` or, if that is 0, by what the windows hold."""
     batched = x.ndim == 4
     shape = g.y if batched else g.y[1:]
-    y = empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, (x,))
+    y = empty(shape, x.dtype, x) if out is None else output(out, shape, x.dtype, (x,))
     if g.work:
         kernels.modules["pool", x.dtype].avg_forward(
             x if batched else x[None],
@@ -353,7 +353,7 @@ def average_backward(dy: Real, g: geometry.Pool, shape: tuple[int, ...], divisor
     batched = len(shape) == 4
     geometry.check_gradient("dy", dy.shape, g.y if batched else g.y[1:])
     geometry.check_size("the gradient", shape)
-    dx = empty(shape, dy.dtype)
+    dx = empty(shape, dy.dtype, dy)
     if g.work:
         kernels.modules["pool", dy.dtype].avg_backward(
             dy if batched else dy[None],

@@ -130,7 +130,7 @@ class PreparedConv2d:
             raise TypeError(f"`x` makes this a convolution in {x.dtype}, but the filters were prepared in {dtype}")
         g = geometry.conv(x.shape, w.shape, **self._options)
         shape = g.y if x.ndim == 4 else g.y[1:]
-        y = empty(shape, dtype) if out is None else output(out, shape, dtype, arrays)
+        y = empty(shape, dtype, x) if out is None else output(out, shape, dtype, arrays)
         kernel = kernel_for(g, self._algorithm)
         # Another instruction set has other vectors, and would read the transformed filters wrongly.
         ready = kernel == "winograd" and self._filters is not None and self._isa == kernels.active()

@@ -84,7 +84,7 @@ def conv_transpose2d(
     if b is not None:
         b = bias_vector(b, g.x[3])
     shape = g.x if x.ndim == 4 else g.x[1:]
-    y = empty(shape, x.dtype) if out is None else output(out, shape, x.dtype, arrays)
+    y = empty(shape, x.dtype, x) if out is None else output(out, shape, x.dtype, arrays)
     kernel = kernel_for(g, algorithm, "input_grad")
     if g.work:
         kernels.modules[kernel, x.dtype].input_grad(

@@ -297,3 +297,24 @@ def test_out_may_be_the_weights_or_the_gradient(dtype, rng):
     assert_same_bits(cyconv.conv2d_input_grad(dy, w, x.shape, padding=1, out=dy), expected)
     dw = cyconv.conv2d_weight_grad(dy, x, 3, padding=1)
     assert_same_bits(cyconv.conv2d_weight_grad(dy, x, 3, padding=1, out=w), dw)
+
+
+@pytest.mark.parametrize("offset", [0, 16, 48, 1000 * 4])
+def test_a_large_result_begins_on_a_cache_line_and_unlike_its_input(offset):
+    """No store is to an address that ends like that of a load soon after it."""
+    block = np.zeros((1 << 18) + 1024 + 16, np.float32)
+    start = (-block.ctypes.data % 64 + offset) // 4
+    x = block[start : start + (1 << 18)].reshape(1, 16, 16, 1024)
+    w = np.zeros((3, 3, 1, 1024), np.float32)
+    y = cyconv.conv2d(x, w, padding=1, groups=1024)
+    results = [
+        (y, x),
+        (cyconv.conv2d_input_grad(y, w, x.shape, padding=1, groups=1024), y),
+        (cyconv.conv2d_backward(y, x, w, padding=1, groups=1024)[0], y),
+        (cyconv.conv_transpose2d(x, w, padding=1, groups=1024), x),
+        (cyconv.max_pool2d(x, 3, stride=1, padding=1), x),
+        (cyconv.avg_pool2d_backward(y, x.shape, 3, stride=1, padding=1), y),
+    ]
+    for result, source in results:
+        assert result.ctypes.data % 64 == 0
+        assert 192 < (result.ctypes.data - source.ctypes.data) % 4096 < 4032

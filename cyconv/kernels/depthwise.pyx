@@ -25,7 +25,7 @@ from cyconv.kernels.depthwise_tiles cimport HEIGHT, Depthwise, first_of_tile, ti
 from cyconv.kernels.depthwise_weights cimport Weights, products_of_rows, rows_of_products
 from cyconv.kernels.fetch cimport FAR
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
-from cyconv.kernels.scratch cimport align, allocate, lines
+from cyconv.kernels.scratch cimport APART, align, align_apart, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
 from cyconv.kernels.simd cimport describe_build, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
@@ -248,8 +248,8 @@ def weight_grad(
     size = (k.h.taps*k.w.taps + 1)*k.C
     if f.spread != 1:
         window = lines(seen(&k.h, BAND)*seen(&k.w, TILE)*k.C, sizeof(real))
-    block = allocate(lines(2*splits*size, sizeof(real)) + threads*window)
-    f.totals = totals = <real*>align(block)
+    block = allocate(lines(2*splits*size, sizeof(real)) + threads*window + APART)
+    f.totals = totals = <real*>align_apart(align(block), f.x)
     try:
         run_tasks(weight_task, &f, splits, threads, <char*>totals + lines(2*splits*size, sizeof(real)), window)
         with nogil:

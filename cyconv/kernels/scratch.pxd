@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 
 cdef enum:
     LINE = 64       # bytes of a cache line; no two threads write to one
+    APART = 512     # see `align_apart`
 
 
 cdef inline size_t lines(Py_ssize_t count, size_t itemsize) noexcept nogil:
@@ -22,6 +23,12 @@ cdef inline void* take(char** cursor, Py_ssize_t count, size_t itemsize) noexcep
 
 cdef inline char* align(void* block) noexcept nogil:
     return <char*>((<uintptr_t>block + LINE - 1)//LINE*LINE)
+
+
+cdef inline char* align_apart(char* aligned, const void* read) noexcept nogil:
+    """Up to APART bytes further on, where sums of powers of two of channels do not begin like what is `read` meanwhile:
+    a load waits for an earlier store that ends in the same 12 bits, as if it were to the same address."""
+    return aligned + (<uintptr_t>read//LINE*LINE + APART//2 - <uintptr_t>aligned) % APART
 
 
 cdef inline void* allocate(size_t size) except NULL:
