@@ -45,7 +45,7 @@ def test_average(case, dtype):
 @pytest.mark.parametrize("case", [replace(case, x=(*case.x[:3], 16)) for case in CASES], ids=str)
 def test_full_vectors_into_used_memory(case, dtype, monkeypatch):
     """With full vectors of channels windows go one by one wherever few meet; what is left in memory is NaN here."""
-    monkeypatch.setattr(cyconv.pool, "empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    monkeypatch.setattr(cyconv.pool, "empty", lambda shape, dtype, beside: np.full(shape, np.nan, dtype))
     data, shares, taps = pool_data(case), average_data(case), np.prod(pair(case.kernel_size))
     x, dy = data.x.astype(dtype), data.dy.astype(dtype)
     assert_exact(cyconv.max_pool2d_backward(dy, x, **case.geometry), data.dx_first)
