@@ -53,6 +53,9 @@ def real_arrays(names: Sequence[str], values: Sequence[Any]) -> Sequence[Real]:
     return [np.require(array, dtype, ["C", "A"]) for array in arrays]
 
 
+_PAGE = 4096
+
+
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any], beside: Real | None = None) -> Real:
     """As `numpy.empty`, but a large array begins on a cache line, where NumPy's begin 16 or 48 bytes behind one.
 
@@ -67,9 +70,6 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], beside: Real | None = No
     block = np.empty(size + _PAGE, np.uint8)
     wanted = 0 if beside is None else _address(beside) // 64 * 64 + _PAGE // 4
     return np.ndarray(shape, dtype, block, (wanted - _address(block)) % (64 if beside is None else _PAGE))
-
-
-_PAGE = 4096
 
 
 def _address(array: NDArray[Any]) -> int:

@@ -45,7 +45,7 @@ cdef inline void add_window(
     int taps, int step, int left, int right, const Weights* k, const real* x_q, const vec* dy, real* dw, Py_ssize_t iw,
     Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
 ) noexcept nogil:
-    """The same for two rows of dy, with the sums of the whole window in registers; `last` counts from the first row."""
+    """The same for two rows of dy, with the sums of the whole window in registers; rows count from the upper one's."""
     cdef vec acc[TALL*TALL]
     cdef int i, s
     for s in range(TALL*taps):
