@@ -15,6 +15,7 @@ EVERYWHERE = pytest.mark.usefixtures("isa", "threads")
 
 PLAIN = Conv((2, 5, 6, 12), (3, 3), 12, padding=1)
 DEPTHWISE = Conv((2, 7, 9, 6), (3, 3), 6, padding=1, groups=6)
+STRIPS = Conv((1, 9, 9, 37), (3, 3), 37, padding=1, groups=37)
 
 CASES = (
     # Every number of groups, as many channels out as in, more, and fewer.
@@ -35,7 +36,24 @@ CASES = (
         for W in range(1, 15)
     ),
     *(replace(DEPTHWISE, x=(1, 5, W, 9), K=9, groups=9, padding=0) for W in range(3, 15)),
-    # Two rows together: windows of other heights than widths, steps down other than steps along.
+    # Strips: every number of rows and columns, more columns than are taken together, dilation that interleaves them.
+    *(replace(STRIPS, x=(1, H, 4, 37), stride=step) for H in range(1, 10) for step in (1, 2)),
+    *(
+        replace(STRIPS, x=(1, 5, W, 37), stride=step, padding=(1, pad))
+        for W in range(1, 10)
+        for pad in (0, 1, 2)
+        for step in (1, 2)
+        if W + 2 * pad >= 3
+    ),
+    *(replace(STRIPS, x=(1, 3, W, 37), stride=step) for W in (112, 115, 225) for step in (1, 2)),
+    *(
+        replace(STRIPS, x=(1, 13, 12, 37), stride=stride, dilation=dilation, padding=padding)
+        for stride in (1, 2, (1, 2))
+        for dilation in (2, 3, (1, 2), (4, 2))
+        for padding in (0, 2, 4)
+    ),
+    *(replace(STRIPS, x=(1, 3, 2, 37), dilation=d, padding=d) for d in (2, 3, 5)),
+    # Windows of other heights than widths, steps down other than steps along.
     *(replace(DEPTHWISE, x=(1, 9, 15, 6), kernel_size=(f, 3)) for f in (1, 2, 4, 5)),
     *(replace(DEPTHWISE, x=(1, 9, 15, 6), stride=stride) for stride in ((1, 2), (2, 1), (3, 1), (2, 2))),
     Conv((9, 19, 21, 5), (3, 3), 5, padding=1, groups=5),

@@ -4,15 +4,14 @@
     dw[r, s, k]    = sum_{n, i, j} x[n, row(i, r), col(j, s), k // multiplier] * dy[n, i, j, k]
 
 Channels are the vector axis, and there is nothing to reduce over but the window: the work is bound by loads, and beyond
-the second-level cache by memory.  So neighbouring outputs of a row are computed together, and a source vector is loaded
-once for all of them that use it: (TILE - 1)*stride + S loads for TILE*S multiply-adds.  The input gradient is the same
-loop over gradient axes (windows.pxd).  With 32 registers two rows are computed together, 3 taps high: of the source
-they see 4 rows where one and one see 6 (1.1 times the speed at stride 1, and of the weight gradient, whose nine sums
-then stay in registers).  Windows that no tile is compiled for, and maps narrower than a tile, are taken tap by tap.
+the second-level cache by memory.  So neighbouring outputs are computed together, and a source vector is loaded once for
+all of them that use it.  Windows of 3x3, whose nine weights fit in registers, are taken in strips of several rows
+(depthwise_strips.pxd), others in tiles of a row (depthwise_tiles.pxd), and those that no tile is compiled for, or whose
+maps are narrower, tap by tap.  The input gradient is the same loop over gradient axes (windows.pxd).
 
-Loop order: band of output rows, tile of columns, phase, row, vector of channels, window row; so the rows that two
-windows share are still in the first-level cache, and the phases of a gradient complete the lines of the target between
-them.  Weight gradient: rows, tile, vector of channels, window row.  Tasks: forward, bands; weight gradient, SPLITS
+Loop order: band of output rows, tile or strip of columns, phase, row or rows, vector of channels, window row; so the
+rows that two windows share are still in the caches, and the phases of a gradient complete the lines of the target
+between them.  Weight gradient: rows, tile or strip, vector of channels.  Tasks: forward, bands; weight gradient, SPLITS
 ranges of bands, as many whatever the threads, added up in order: the same bits for any number of threads.
 """
 
@@ -20,14 +19,16 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
+from cyconv.kernels.depthwise_outputs cimport strips_of_rows
 from cyconv.kernels.depthwise_rows cimport TILE, lead_of
-from cyconv.kernels.depthwise_tiles cimport HEIGHT, Depthwise, first_of_tile, tile_of_rows
-from cyconv.kernels.depthwise_weights cimport Weights, products_of_rows, rows_of_products
+from cyconv.kernels.depthwise_strips cimport SPAN, parts_of, step_of, strips_fit
+from cyconv.kernels.depthwise_tiles cimport Depthwise, first_of_tile, tile_of_rows
+from cyconv.kernels.depthwise_weights cimport Weights, strip_products, tile_products
 from cyconv.kernels.fetch cimport FAR
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport APART, align, align_apart, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
-from cyconv.kernels.simd cimport describe_build, real
+from cyconv.kernels.simd cimport VL, describe_build, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.windows cimport Axis, forward_axis
 
@@ -48,6 +49,8 @@ cdef struct Problem:
     Py_ssize_t H
     Py_ssize_t bands    # of the rows of an image and phase, at most
     Py_ssize_t columns  # of a phase, at most
+    Py_ssize_t width    # columns taken together: TILE, or SPAN, in strips
+    Py_ssize_t weights  # numbers
     Py_ssize_t spread   # filters to a channel of the source: the multiplier of a convolution
     Py_ssize_t fold     # filters to a channel of the target: that of an input gradient
 
@@ -82,15 +85,18 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
     while tile < f.columns:
         for a in range(f.phases.n_h):
             h = f.phases.h[(a + f.top) % f.phases.n_h]
-            if stopped(call, BAND*TILE*k.C*k.S*h.taps):
+            if stopped(call, BAND*f.width*k.C*k.S*h.taps):
                 return
             for b in range(f.phases.n_w):
                 w = f.phases.w[(b + f.left) % f.phases.n_w]
                 last = min(first + BAND, h.count)
                 if tile >= w.count or first >= last:
                     continue
-                p = first_of_tile(&w, tile)
                 x_n = f.x + n*h.size*w.size*(k.C // f.spread)
+                if f.width == SPAN:
+                    strips_of_rows(&k, &h, &w, x_n, y_n, first, last, tile)
+                    continue
+                p = first_of_tile(&w, tile)
                 if f.spread != 1:
                     spread_window(x_n, k.C // f.spread, f.spread, &h, &w, first, last - first, p, <real*>scratch)
                     x_n = <real*>scratch
@@ -99,28 +105,56 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
                     continue
                 for q in range(first, last):
                     fold_row(f, &h, &w, x_n, y_n, q, p, <real*>scratch)
-        tile += TILE
+        tile += f.width
 
 
-cdef int run(Problem* f, int threads) except -1:
-    cdef size_t size = 0
-    cdef void* block
+cdef Axis* find_strips(Problem* f) except? NULL:
+    """Have strips made of the windows, if they fit; what it returns is to be freed."""
+    cdef Phases parts
+    cdef const Axis* h = f.phases.h
+    cdef const Axis* w = f.phases.w
+    f.width = TILE
+    if f.spread != 1 or f.fold != 1 or f.phases.n_h != 1 or f.phases.n_w != 1:
+        return NULL
+    parts.n_h, parts.n_w = parts_of(h, NULL), parts_of(w, NULL)
+    if parts.n_h == 0 or parts.n_w == 0:
+        return NULL
+    parts.h = <Axis*>allocate((parts.n_h + parts.n_w)*sizeof(Axis))
+    parts.w = parts.h + parts.n_h
+    if parts_of(h, parts.h) and parts_of(w, parts.w) and step_of(parts.h) == step_of(parts.w):
+        f.phases, f.width = parts, SPAN
+    return parts.h
+
+
+cdef int run(const Problem* given, int threads) except -1:
+    cdef Problem f = given[0]
+    cdef size_t size = 0, weights = f.weights*sizeof(real)
+    cdef char* w
+    cdef void* block = NULL
+    cdef Axis* parts = NULL
     if f.phases.n_h*f.phases.n_w == 0:
         return 0
-    f.top, f.left = first_phase(f.phases.h, f.phases.n_h), first_phase(f.phases.w, f.phases.n_w)
-    f.tile.lead = lead_of(f.x, f.tile.C) if f.spread == 1 and f.fold == 1 else 0
-    f.tile.far = f.N*(f.phases.h[0].size*f.phases.w[0].size + f.H*f.tile.W)*f.tile.C*<Py_ssize_t>sizeof(real) > FAR
-    f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
-    f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
-    if f.spread != 1:
-        size = lines(seen(&f.phases.h[0], BAND)*seen(&f.phases.w[0], TILE)*f.tile.C, sizeof(real))
-    elif f.fold != 1:
-        size = lines(TILE*f.tile.C, sizeof(real))
-    block = allocate(threads*size)
     try:
-        return run_tasks(output_task, f, f.N*f.bands, threads, align(block), size)
+        parts = find_strips(&f)
+        f.top, f.left = first_phase(f.phases.h, f.phases.n_h), first_phase(f.phases.w, f.phases.n_w)
+        f.tile.lead = lead_of(f.x, f.tile.C) if f.spread == 1 and f.fold == 1 else 0
+        f.tile.far = f.N*(f.phases.h[0].size*f.phases.w[0].size + f.H*f.tile.W)*f.tile.C*<Py_ssize_t>sizeof(real) > FAR
+        f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
+        f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
+        if f.spread != 1:
+            size = lines(seen(&f.phases.h[0], BAND)*seen(&f.phases.w[0], TILE)*f.tile.C, sizeof(real))
+        elif f.fold != 1:
+            size = lines(TILE*f.tile.C, sizeof(real))
+        block = allocate(threads*size + APART + VL*sizeof(real) + weights)
+        # A copy of the weights that begins elsewhere in a page than the source, or with 1024 channels they share a few
+        # sets of the cache: that took up to 1.5 times as long.
+        w = align_apart(align(block) + threads*size, f.x) + (VL - f.tile.lead) % VL*sizeof(real)
+        memcpy(w, f.tile.w, weights)
+        f.tile.w = <real*>w
+        return run_tasks(output_task, &f, f.N*f.bands, threads, align(block), size)
     finally:
         free(block)
+        free(parts)
 
 
 def forward(
@@ -137,6 +171,7 @@ def forward(
     f.x, f.y, f.N, f.H = &x[0, 0, 0, 0], &y[0, 0, 0, 0], x.shape[0], y.shape[1]
     f.tile.w, f.tile.bias, f.tile.relu = &w[0, 0, 0, 0], NULL if b is None else &b[0], relu
     f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], y.shape[2]
+    f.weights = w.shape[0]*w.shape[1]*w.shape[3]
     f.phases.h, f.phases.w, f.phases.n_h, f.phases.n_w = &rows, &columns, 1, 1
     f.spread, f.fold = w.shape[3] // groups, 1
     run(&f, threads)
@@ -154,6 +189,7 @@ def input_grad(
     f.x, f.y, f.N, f.H = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], dy.shape[0], dx.shape[1]
     f.tile.w, f.tile.bias, f.tile.relu = &w[0, 0, 0, 0], NULL if b is None else &b[0], relu
     f.tile.C, f.tile.S, f.tile.W = w.shape[3], w.shape[1], dx.shape[2]
+    f.weights = w.shape[0]*w.shape[1]*w.shape[3]
     f.spread, f.fold = 1, w.shape[3] // groups
     find_phases(
         &f.phases, &dy.shape[0], &w.shape[0], &dx.shape[0], stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
@@ -179,46 +215,58 @@ cdef struct WeightProblem:
     const real* dy
     real* totals        # [split][total, near][R*S + 1][K]: dw and, behind it, db
     Py_ssize_t spread
+    bint strips
     Py_ssize_t bands    # of all images
     Py_ssize_t splits
+
+
+cdef void add_band(
+    const WeightProblem* f, const Weights* k, Py_ssize_t n, Py_ssize_t q, Py_ssize_t end, real* total, Py_ssize_t size,
+    Py_ssize_t* tiles, char* window, Call* call,
+) noexcept nogil:
+    """What rows q .. end - 1 of an image give, to the near sums, and these to the total when there are enough."""
+    cdef Weights local = k[0]
+    cdef Py_ssize_t spread = f.spread, rows, width, p, i
+    cdef real* near = total + size
+    cdef const real* dy_n = f.dy + n*k.h.count*k.w.count*k.C
+    cdef const real* x_n
+    while q < end:
+        rows = end - q if f.strips or spread != 1 else 1
+        width = SPAN if f.strips else TILE
+        p = 0
+        while p < k.w.count:
+            if stopped(call, rows*width*size):
+                return
+            x_n = f.x + n*k.h.size*k.w.size*(k.C // spread)
+            if spread != 1:
+                local.h, local.w = k.h, k.w
+                spread_window(x_n, k.C // spread, spread, &local.h, &local.w, q, rows, p, <real*>window)
+                x_n = <real*>window
+            if f.strips:
+                strip_products(k, x_n, dy_n, q, end, p, near)
+            else:
+                for i in range(rows):
+                    tile_products(&local, x_n, dy_n, q + i, p, near)
+            tiles[0] += (rows*min(width, k.w.count - p) + TILE - 1) // TILE
+            if tiles[0] >= NEAR:
+                empty_into(near, total, size)
+                tiles[0] = 0
+            p += width
+        q += rows
 
 
 cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call* call) noexcept nogil:
     """A total of dw and db: of one range of the bands.  What NEAR tiles give is summed apart, behind it, so that no
     chain of additions gets long."""
     cdef const WeightProblem* f = <const WeightProblem*>problem
-    cdef Weights k = f.tile, local = k
-    cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND, spread = f.spread
-    cdef Py_ssize_t band, n, top, rows, together, q, p, tiles = 0
+    cdef Weights k = f.tile
+    cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND, band, q, tiles = 0
     cdef real* total = f.totals + 2*split*size
-    cdef real* near = total + size
-    cdef const real* x_n
     memset(total, 0, 2*size*sizeof(real))
     for band in range(split*f.bands // f.splits, (split + 1)*f.bands // f.splits):
-        n, top = band // bands, band % bands*BAND
-        while top < min((band % bands + 1)*BAND, k.h.count):
-            rows = min(HEIGHT if spread == 1 else BAND, k.h.count - top)
-            p = 0
-            while p < k.w.count:
-                if stopped(call, rows*TILE*size):
-                    return
-                x_n = f.x + n*k.h.size*k.w.size*(k.C // spread)
-                if spread != 1:
-                    local.h, local.w = k.h, k.w
-                    spread_window(x_n, k.C // spread, spread, &local.h, &local.w, top, rows, p, <real*>window)
-                    x_n = <real*>window
-                q = top
-                while q < top + rows:
-                    together = rows_of_products(&local, top + rows - q)
-                    products_of_rows(&local, x_n, f.dy + n*k.h.count*k.w.count*k.C, q, p, together, near)
-                    q += together
-                p += TILE
-                tiles += rows
-                if tiles >= NEAR:
-                    empty_into(near, total, size)
-                    tiles = 0
-            top += rows
-    empty_into(near, total, size)
+        q = band % bands*BAND
+        add_band(f, &k, band // bands, q, min(q + BAND, k.h.count), total, size, &tiles, window, call)
+    empty_into(total + size, total, size)
 
 
 def weight_grad(
@@ -241,6 +289,7 @@ def weight_grad(
     k.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
     f.x, f.dy, f.spread = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], dw.shape[3] // groups
     k.biased = db is not None
+    f.strips = f.spread == 1 and strips_fit(&k.h, &k.w)
     f.bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
     f.splits = splits = min(SPLITS, f.bands, 1 + x.shape[0]*k.h.count*k.w.count // PIXELS)
     k.lead = lead_of(f.x, k.C) if f.spread == 1 else 0

@@ -23,27 +23,31 @@ cdef inline Py_ssize_t lead_of(const real* x, Py_ssize_t C) noexcept nogil:
     return (size - <Py_ssize_t>x % size) % size // <Py_ssize_t>sizeof(real)
 
 
-cdef inline (Py_ssize_t, Py_ssize_t) rows_inside(const Axis* a, Py_ssize_t i, int height) noexcept nogil:
-    """Of the rows that outputs i .. i + height - 1 see, a slope apart, those first .. last - 1 inside the source."""
-    cdef Py_ssize_t at = a.base + i*a.step, seen = a.taps + (height - 1)*a.step
+cdef inline Py_ssize_t whole_end(Py_ssize_t C, Py_ssize_t lead) noexcept nogil:
+    """The channel behind the last whole vector."""
+    return C - (C - lead) % VL
+
+
+cdef inline (Py_ssize_t, Py_ssize_t) rows_inside(const Axis* a, Py_ssize_t i) noexcept nogil:
+    """Of the rows that output i sees, a slope apart, those first .. last - 1 inside the source."""
+    cdef Py_ssize_t at = a.base + i*a.step
     cdef Py_ssize_t first = 0 if at >= 0 else (a.slope - 1 - at) // a.slope
-    cdef Py_ssize_t last = 0 if at >= a.size else min(seen, (a.size - 1 - at) // a.slope + 1)
+    cdef Py_ssize_t last = 0 if at >= a.size else min(a.taps, (a.size - 1 - at) // a.slope + 1)
     return first, last
 
 
 cdef inline void multiply_row(
-    int taps, int step, int left, int right, bint upper, bint lower, bint turned, vec* acc_upper, vec* acc_lower,
-    const vec* by_upper, const vec* by_lower, const real* x_i, Py_ssize_t iw, Py_ssize_t W, Py_ssize_t C,
-    Py_ssize_t lanes,
+    int taps, int step, int left, int right, bint turned, vec* acc, const vec* by, const real* x_i, Py_ssize_t iw,
+    Py_ssize_t W, Py_ssize_t C, Py_ssize_t lanes,
 ) noexcept nogil:
-    """A row of the source times what it meets in the `upper` row of a tile, and in the `lower` one.
+    """A row of the source times what it meets in a tile.
 
     acc[j] += x[j*step + s]*by[s] for outputs j and taps s; `turned` acc[s] += x[j*step + s]*by[j].  A source vector is
     loaded once for all of them.  This has to be unrolled before GCC decides which arrays may live in registers: no
     division, no `continue`, and setup.py raises its limits.  Sums in memory doubled the time of stride 2.
     """
     cdef vec value
-    cdef int block, t, u, s, j, a, b, column
+    cdef int block, t, u, s, j, column
     cdef bint inside
     for block in range(TILE + (taps - 1)//step):
         for t in range(step):
@@ -59,11 +63,10 @@ cdef inline void multiply_row(
                     s = u*step + t
                     j = block - u
                     if s < taps and 0 <= j < TILE:
-                        a, b = (s, j) if turned else (j, s)
-                        if upper:
-                            acc_upper[a] = acc_upper[a] + value*by_upper[b]
-                        if lower:
-                            acc_lower[a] = acc_lower[a] + value*by_lower[b]
+                        if turned:
+                            acc[s] = acc[s] + value*by[j]
+                        else:
+                            acc[j] = acc[j] + value*by[s]
             x_i += C
             OPAQUE(x_i)
 

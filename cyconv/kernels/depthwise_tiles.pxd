@@ -1,12 +1,11 @@
 # The outputs of a depthwise convolution, or of its input gradient, in tiles of a row: TILE pixels, VL channels.
 
-from cyconv.kernels.depthwise_rows cimport ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside
+from cyconv.kernels.depthwise_rows cimport (
+    ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside, whole_end,
+)
 from cyconv.kernels.fetch cimport fetch_pixels
-from cyconv.kernels.simd cimport NV, VGREATER, VL, VSELECT, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.simd cimport VGREATER, VL, VSELECT, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
-
-cdef enum:
-    HEIGHT = NV // 2    # rows computed together: two where there are 32 registers
 
 cdef struct Depthwise:
     const real* w       # (R, S, C)
@@ -17,30 +16,6 @@ cdef struct Depthwise:
     Py_ssize_t S
     Py_ssize_t W        # pixels in a row of the target
     Py_ssize_t lead     # see `lead_of`
-
-
-cdef inline void add_rows(
-    int taps, int step, int left, int right, bint upper, bint lower, const Depthwise* k, const Axis* h,
-    const Axis* w_axis, vec* acc, const real** x_i, const real** w_i, Py_ssize_t iw, Py_ssize_t begin,
-    Py_ssize_t end, Py_ssize_t lanes,
-) noexcept nogil:
-    """What rows begin .. end - 1 of the source, from x_i on, give to the `upper` row of a tile and to the `lower` one;
-    x_i and w_i move past them."""
-    cdef vec w[2][WIDEST]
-    cdef Py_ssize_t _, x_row = h.slope*w_axis.size*k.C, w_row = h.tap_step*k.S*k.C
-    cdef int s
-    for _ in range(begin, end):
-        for s in range(taps):
-            if upper:
-                w[0][s] = load_upto(w_i[0] + s*w_axis.tap_step*k.C, lanes)
-            if lower:
-                w[1][s] = load_upto(w_i[0] - h.step*w_row + s*w_axis.tap_step*k.C, lanes)
-        multiply_row(
-            taps, step, left, right, upper, lower, False, acc, acc + TILE, w[0], w[1], x_i[0], iw, w_axis.size, k.C,
-            lanes,
-        )
-        x_i[0] += x_row
-        w_i[0] += w_row
 
 
 cdef inline void finish(const Depthwise* k, int outputs, vec* acc, Py_ssize_t c, Py_ssize_t lanes) noexcept nogil:
@@ -56,101 +31,92 @@ cdef inline void finish(const Depthwise* k, int outputs, vec* acc, Py_ssize_t c,
             acc[j] = VSELECT(VGREATER(VZERO, acc[j]), VZERO, acc[j])
 
 
-cdef inline void output_vectors(
-    int taps, int step, int height, int left, int right, const Depthwise* k, const Axis* h, const Axis* w,
-    const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last,
-    Py_ssize_t lanes,
+cdef inline void output_vector(
+    int taps, int step, int left, int right, const Depthwise* k, const Axis* h, const Axis* w, const real* x_q,
+    const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
 ) noexcept nogil:
-    """Channels c .. c + lanes - 1 of a tile of one row or two.  Its windows see rows first .. last - 1 of the source,
-    and miss `left` and `right` columns of it, or those that are not there."""
-    cdef vec acc[HEIGHT*TILE]
-    cdef const real* x_i
-    cdef const real* w_i
-    cdef Py_ssize_t i, y_row = h.out_step*k.W*k.C, x_row = h.slope*w.size*k.C
-    cdef int j
+    """Channels c .. c + lanes - 1 of a tile.  Its windows see rows first .. last - 1 of the source, and miss `left` and
+    `right` columns of it, or those that are not there."""
+    cdef vec acc[TILE]
+    cdef vec by[WIDEST]
+    cdef Py_ssize_t r, x_row = h.slope*w.size*k.C
+    cdef int j, s
     x_q, w_q, y_qp = x_q + c, w_q + c, y_qp + c
     if k.far:
-        fetch_pixels(x_q + last*x_row, height*h.step, x_row, TILE*step, k.C)
-        fetch_pixels(y_qp + height*y_row, height, y_row, TILE, w.out_step*k.C)
-    for j in range(height*TILE):
+        fetch_pixels(x_q + last*x_row, h.step, x_row, TILE*step, k.C)
+        fetch_pixels(y_qp + h.out_step*k.W*k.C, 1, 0, TILE, w.out_step*k.C)
+    for j in range(TILE):
         acc[j] = VZERO
-    x_i, w_i = x_q + first*x_row, w_q + first*h.tap_step*k.S*k.C
-    if height == 1:
-        add_rows(taps, step, left, right, True, False, k, h, w, acc, &x_i, &w_i, iw, first, last, lanes)
-    else:
-        i = min(last, h.step)
-        add_rows(taps, step, left, right, True, False, k, h, w, acc, &x_i, &w_i, iw, first, i, lanes)
-        first, i = max(first, h.step), min(last, h.taps)
-        add_rows(taps, step, left, right, True, True, k, h, w, acc, &x_i, &w_i, iw, first, i, lanes)
-        first = max(first, h.taps)
-        add_rows(taps, step, left, right, False, True, k, h, w, acc, &x_i, &w_i, iw, first, last, lanes)
-    finish(k, height*TILE, acc, c, lanes)
-    for i in range(height):
-        for j in range(TILE):
-            store_upto(y_qp + i*y_row + j*w.out_step*k.C, acc[i*TILE + j], lanes)
+    for r in range(first, last):
+        for s in range(taps):
+            by[s] = load_upto(w_q + (r*h.tap_step*k.S + s*w.tap_step)*k.C, lanes)
+        multiply_row(taps, step, left, right, False, acc, by, x_q + r*x_row, iw, w.size, k.C, lanes)
+    finish(k, TILE, acc, c, lanes)
+    for j in range(TILE):
+        store_upto(y_qp + j*w.out_step*k.C, acc[j], lanes)
 
 
 cdef inline void output_full(
-    int taps, int step, int height, int left, int right, const Depthwise* k, const Axis* h, const Axis* w,
-    const real* x_q, const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t q, Py_ssize_t end,
+    int taps, int step, int left, int right, const Depthwise* k, const Axis* h, const Axis* w, const real* x_q,
+    const real* w_q, real* y_qp, Py_ssize_t iw, Py_ssize_t q, Py_ssize_t end,
 ) noexcept nogil:
     """All the whole vectors of channels from `lead` on."""
     cdef Py_ssize_t c, first, last
     while q < end:
-        first, last = rows_inside(h, q, height)
+        first, last = rows_inside(h, q)
         c = k.lead
         while c + VL <= k.C:
-            output_vectors(taps, step, height, left, right, k, h, w, x_q, w_q, y_qp, iw, c, first, last, VL)
+            output_vector(taps, step, left, right, k, h, w, x_q, w_q, y_qp, iw, c, first, last, VL)
             c += VL
-        x_q += height*h.step*w.size*k.C
-        y_qp += height*h.out_step*k.W*k.C
-        q += height
+        x_q += h.step*w.size*k.C
+        y_qp += h.out_step*k.W*k.C
+        q += 1
 
 
 cdef inline void output_rest(
-    int taps, int step, int height, const Depthwise* k, const Axis* h, const Axis* w, const real* x_q, const real* w_q,
-    real* y_qp, Py_ssize_t iw, Py_ssize_t q, Py_ssize_t end, Py_ssize_t begin,
+    int taps, int step, const Depthwise* k, const Axis* h, const Axis* w, const real* x_q, const real* w_q, real* y_qp,
+    Py_ssize_t iw, Py_ssize_t q, Py_ssize_t end, Py_ssize_t begin,
 ) noexcept nogil:
     """The channels before `lead`, and those from `begin` on."""
     cdef Py_ssize_t c, first, last, lanes
     while q < end:
-        first, last = rows_inside(h, q, height)
+        first, last = rows_inside(h, q)
         c = 0 if k.lead else begin
         while c < k.C:
             lanes = k.lead if c < k.lead else min(VL, k.C - c)
-            output_vectors(taps, step, height, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, c, first, last, lanes)
+            output_vector(taps, step, ANYWHERE, 0, k, h, w, x_q, w_q, y_qp, iw, c, first, last, lanes)
             c = begin if c < k.lead else c + VL
-        x_q += height*h.step*w.size*k.C
-        y_qp += height*h.out_step*k.W*k.C
-        q += height
+        x_q += h.step*w.size*k.C
+        y_qp += h.out_step*k.W*k.C
+        q += 1
 
 
 cdef inline void output_tile(
-    int taps, int step, int height, const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n,
-    Py_ssize_t q, Py_ssize_t end, Py_ssize_t p,
+    int taps, int step, const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n, Py_ssize_t q,
+    Py_ssize_t end, Py_ssize_t p,
 ) noexcept nogil:
-    """Outputs p .. p + TILE - 1 of rows q .. end - 1, `height` rows together; their windows are `taps` columns.
+    """Outputs p .. p + TILE - 1 of rows q .. end - 1; their windows are `taps` columns.
 
     A column that a window misses costs nothing if that is known when this is compiled.  Tiles at the edge of an image
     are half of them all at 28 columns, and take 2.5 times as long where each column is looked at.
     """
-    cdef Py_ssize_t iw = w.base + p*step, rest = k.C - (k.C - k.lead) % VL
+    cdef Py_ssize_t iw = w.base + p*step, rest = whole_end(k.C, k.lead)
     cdef Py_ssize_t left = max(0, -iw), right = max(0, iw + (TILE - 1)*step + taps - w.size)
     cdef const real* x_q = x_n + ((h.base + q*h.step)*w.size + iw)*k.C
     cdef const real* w_q = k.w + (h.tap*k.S + w.tap)*k.C
     cdef real* y_qp = y_n + ((h.out + q*h.out_step)*k.W + w.out + p*w.out_step)*k.C
     if left == 0 and right == 0:
-        output_full(taps, step, height, 0, 0, k, h, w, x_q, w_q, y_qp, iw, q, end)
+        output_full(taps, step, 0, 0, k, h, w, x_q, w_q, y_qp, iw, q, end)
     elif left == taps//2 and right == 0:
-        output_full(taps, step, height, taps//2, 0, k, h, w, x_q, w_q, y_qp, iw, q, end)
+        output_full(taps, step, taps//2, 0, k, h, w, x_q, w_q, y_qp, iw, q, end)
     elif left == 0 and right == taps//2:
-        output_full(taps, step, height, 0, taps//2, k, h, w, x_q, w_q, y_qp, iw, q, end)
+        output_full(taps, step, 0, taps//2, k, h, w, x_q, w_q, y_qp, iw, q, end)
     elif left == taps//2 and right == taps//2:
-        output_full(taps, step, height, taps//2, taps//2, k, h, w, x_q, w_q, y_qp, iw, q, end)
+        output_full(taps, step, taps//2, taps//2, k, h, w, x_q, w_q, y_qp, iw, q, end)
     else:
         rest = k.lead
     if k.lead or rest < k.C:
-        output_rest(taps, step, height, k, h, w, x_q, w_q, y_qp, iw, q, end, rest)
+        output_rest(taps, step, k, h, w, x_q, w_q, y_qp, iw, q, end, rest)
 
 
 cdef inline void any_vectors(
@@ -186,7 +152,7 @@ cdef inline void output_any(
     cdef const real* x_q = x_n + ((h.base + q*h.step)*w.size + iw)*k.C
     cdef const real* w_q = k.w + (h.tap*k.S + w.tap)*k.C
     cdef real* y_qp = y_n + ((h.out + q*h.out_step)*k.W + w.out + p*w.out_step)*k.C
-    first, last = rows_inside(h, q, 1)
+    first, last = rows_inside(h, q)
     while c + VL <= k.C:
         any_vectors(k, h, w, x_q, w_q, y_qp, iw, width, c, first, last, VL)
         c += VL
@@ -210,40 +176,27 @@ cdef inline Py_ssize_t first_of_tile(const Axis* w, Py_ssize_t p) noexcept nogil
     return max(0, min(p, w.count - TILE))
 
 
-cdef inline Py_ssize_t rows_of_tile(const Axis* h, const Axis* w, Py_ssize_t left) noexcept nogil:
-    """Rows that are computed together, of those that are left: two see fewer rows of the source than one and one."""
-    return HEIGHT if left >= HEIGHT and h.slope == 1 and h.step < h.taps and window_kind(w) // 10 == 3 else 1
-
-
 cdef inline void tile_of_rows(
     const Depthwise* k, const Axis* h, const Axis* w, const real* x_n, real* y_n, Py_ssize_t q, Py_ssize_t end,
     Py_ssize_t p,
 ) noexcept nogil:
     """Outputs p .. p + TILE - 1 of rows q .. end - 1, as far as they are there."""
     cdef int kind = window_kind(w)
-    cdef Py_ssize_t i, single = q
-    if HEIGHT > 1 and rows_of_tile(h, w, HEIGHT) > 1:
-        single = end - (end - q) % HEIGHT
-        if kind == 31:
-            output_tile(3, 1, HEIGHT, k, h, w, x_n, y_n, q, single, p)
-        else:
-            output_tile(3, 2, HEIGHT, k, h, w, x_n, y_n, q, single, p)
-    if single == end:
-        return
     if kind == 31:
-        output_tile(3, 1, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(3, 1, k, h, w, x_n, y_n, q, end, p)
     elif kind == 32:
-        output_tile(3, 2, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(3, 2, k, h, w, x_n, y_n, q, end, p)
     elif kind == 51:
-        output_tile(5, 1, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(5, 1, k, h, w, x_n, y_n, q, end, p)
     elif kind == 52:
-        output_tile(5, 2, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(5, 2, k, h, w, x_n, y_n, q, end, p)
     elif kind == 71:
-        output_tile(7, 1, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(7, 1, k, h, w, x_n, y_n, q, end, p)
     elif kind == 21:
-        output_tile(2, 1, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(2, 1, k, h, w, x_n, y_n, q, end, p)
     elif kind == 11:
-        output_tile(1, 1, 1, k, h, w, x_n, y_n, single, end, p)
+        output_tile(1, 1, k, h, w, x_n, y_n, q, end, p)
     else:
-        for i in range(single, end):
-            output_any(k, h, w, x_n, y_n, i, p)
+        while q < end:
+            output_any(k, h, w, x_n, y_n, q, p)
+            q += 1

@@ -1,13 +1,15 @@
-# The weight gradient of a depthwise convolution: what a tile of outputs gives, added to sums in memory.
+# The weight gradient of a depthwise convolution: what a tile or a strip of outputs gives, added to sums in memory.
 
-from cyconv.kernels.depthwise_rows cimport ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside
-from cyconv.kernels.depthwise_tiles cimport HEIGHT, rows_of_tile, window_kind
+from cyconv.kernels.depthwise_rows cimport (
+    ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside, whole_end,
+)
+from cyconv.kernels.depthwise_strips cimport (
+    SIDE, SPAN, STEEPEST, TALLEST, Strip, sees, step_of, strip, strip_of, tallest,
+)
+from cyconv.kernels.depthwise_tiles cimport window_kind
 from cyconv.kernels.fetch cimport fetch_pixels
-from cyconv.kernels.simd cimport VL, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.simd cimport VL, VLOAD, VSTORE, VZERO, load_upto, real, store_upto, vec
 from cyconv.kernels.windows cimport Axis
-
-cdef enum:
-    TALL = 3            # taps of a column where two rows of outputs are taken together
 
 cdef struct Weights:
     Axis h
@@ -22,120 +24,69 @@ cdef inline void add_to(real* total, vec value, Py_ssize_t lanes) noexcept nogil
     store_upto(total, load_upto(total, lanes) + value, lanes)
 
 
-cdef inline void add_each_row(
-    int taps, int step, int left, int right, const Weights* k, const real* x_q, const vec* dy, real* dw, Py_ssize_t iw,
-    Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
+cdef inline void product_vector(
+    int taps, int step, int left, int right, const Weights* k, const real* x_q, const real* dy_qp, Py_ssize_t iw,
+    real* dw, real* db, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
 ) noexcept nogil:
-    """dw += what one row of dy meets in rows first .. last - 1 of the source: window row after window row."""
+    """dw, db += what a tile gives to channels c .. c + lanes - 1: row after row of the window, dy in registers."""
+    cdef vec dy[TILE]
     cdef vec acc[WIDEST]
-    cdef Py_ssize_t i
-    cdef int s
+    cdef vec value = VZERO
+    cdef Py_ssize_t i, x_row = k.h.slope*k.w.size*k.C
+    cdef int j, s
+    x_q, dy_qp, dw = x_q + c, dy_qp + c, dw + c
+    if k.far:
+        fetch_pixels(x_q + last*x_row, k.h.step, x_row, TILE*step, k.C)
+        fetch_pixels(dy_qp + k.w.count*k.C, 1, 0, TILE, k.C)
+    for j in range(TILE):
+        dy[j] = load_upto(dy_qp + j*k.C, lanes)
+    if k.biased:
+        for j in range(TILE):
+            value = value + dy[j]
+        add_to(db + c, value, lanes)
     for i in range(first, last):
         for s in range(taps):
             acc[s] = VZERO
-        multiply_row(
-            taps, step, left, right, True, False, True, acc, NULL, dy, NULL, x_q + i*k.h.slope*k.w.size*k.C, iw,
-            k.w.size, k.C, lanes,
-        )
+        multiply_row(taps, step, left, right, True, acc, dy, x_q + i*x_row, iw, k.w.size, k.C, lanes)
         for s in range(taps):
             add_to(dw + (i*taps + s)*k.C, acc[s], lanes)
 
 
-cdef inline void add_window(
-    int taps, int step, int left, int right, const Weights* k, const real* x_q, const vec* dy, real* dw, Py_ssize_t iw,
-    Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
-) noexcept nogil:
-    """The same for two rows of dy, with the sums of the whole window in registers; rows count from the upper one's."""
-    cdef vec acc[TALL*TALL]
-    cdef int i, s
-    for s in range(TALL*taps):
-        acc[s] = VZERO
-    for i in range(TALL + step):
-        if first <= i < last:
-            if i < step:
-                multiply_row(
-                    taps, step, left, right, True, False, True, acc + i*taps, NULL, dy, NULL, x_q, iw, k.w.size, k.C,
-                    lanes,
-                )
-            elif i < TALL:
-                multiply_row(
-                    taps, step, left, right, True, True, True, acc + i*taps, acc + (i - step)*taps, dy, dy + TILE, x_q,
-                    iw, k.w.size, k.C, lanes,
-                )
-            else:
-                multiply_row(
-                    taps, step, left, right, False, True, True, NULL, acc + (i - step)*taps, NULL, dy + TILE, x_q, iw,
-                    k.w.size, k.C, lanes,
-                )
-        x_q += k.w.size*k.C
-    for s in range(TALL*taps):
-        add_to(dw + s*k.C, acc[s], lanes)
-
-
-cdef inline void product_vectors(
-    int taps, int step, int height, int left, int right, const Weights* k, const real* x_q, const real* dy_qp,
-    Py_ssize_t iw, real* dw, real* db, Py_ssize_t c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes,
-) noexcept nogil:
-    """dw, db += what a tile of one row or two gives to channels c .. c + lanes - 1; its dy stay in registers."""
-    cdef vec dy[HEIGHT*TILE]
-    cdef vec value = VZERO
-    cdef Py_ssize_t i, x_row = k.h.slope*k.w.size*k.C, dy_row = k.w.count*k.C
-    cdef int j
-    x_q, dy_qp, dw = x_q + c, dy_qp + c, dw + c
-    if k.far:
-        fetch_pixels(x_q + last*x_row, height*k.h.step, x_row, TILE*step, k.C)
-        fetch_pixels(dy_qp + height*dy_row, height, dy_row, TILE, k.C)
-    for i in range(height):
-        for j in range(TILE):
-            dy[i*TILE + j] = load_upto(dy_qp + i*dy_row + j*k.C, lanes)
-    if k.biased:
-        for j in range(height*TILE):
-            value = value + dy[j]
-        add_to(db + c, value, lanes)
-    if height == 1:
-        add_each_row(taps, step, left, right, k, x_q, dy, dw, iw, first, last, lanes)
-    else:
-        add_window(taps, step, left, right, k, x_q, dy, dw, iw, first, last, lanes)
-
-
 cdef inline Py_ssize_t product_full(
-    int taps, int step, int height, int left, int right, const Weights* k, const real* x_q, const real* dy_qp,
-    Py_ssize_t iw, real* dw, real* db, Py_ssize_t first, Py_ssize_t last,
+    int taps, int step, int left, int right, const Weights* k, const real* x_q, const real* dy_qp, Py_ssize_t iw,
+    real* dw, real* db, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """All the whole vectors of channels from `lead` on; returns the channel behind them."""
     cdef Py_ssize_t c = k.lead
     while c + VL <= k.C:
-        product_vectors(taps, step, height, left, right, k, x_q, dy_qp, iw, dw, db, c, first, last, VL)
+        product_vector(taps, step, left, right, k, x_q, dy_qp, iw, dw, db, c, first, last, VL)
         c += VL
     return c
 
 
 cdef inline void product_tile(
-    int taps, int step, int height, const Weights* k, const real* x_n, const real* dy_q, Py_ssize_t q, Py_ssize_t p,
-    real* dw,
+    int taps, int step, const Weights* k, const real* x_n, const real* dy_q, Py_ssize_t q, Py_ssize_t p, real* dw
 ) noexcept nogil:
-    """dw, db += what outputs p .. p + TILE - 1 of row q, and of the next if `height` is 2, give."""
+    """dw, db += what outputs p .. p + TILE - 1 of row q give."""
     cdef Py_ssize_t c = k.lead, first, last, iw = k.w.base + p*step
     cdef Py_ssize_t left = max(0, -iw), right = max(0, iw + (TILE - 1)*step + taps - k.w.size)
     cdef const real* x_q = x_n + ((k.h.base + q*k.h.step)*k.w.size + iw)*k.C
     cdef const real* dy_qp = dy_q + p*k.C
     cdef real* db = dw + k.h.taps*taps*k.C
-    first, last = rows_inside(&k.h, q, height)
+    first, last = rows_inside(&k.h, q)
     if left == 0 and right == 0:
-        c = product_full(taps, step, height, 0, 0, k, x_q, dy_qp, iw, dw, db, first, last)
+        c = product_full(taps, step, 0, 0, k, x_q, dy_qp, iw, dw, db, first, last)
     elif left == taps//2 and right == 0:
-        c = product_full(taps, step, height, taps//2, 0, k, x_q, dy_qp, iw, dw, db, first, last)
+        c = product_full(taps, step, taps//2, 0, k, x_q, dy_qp, iw, dw, db, first, last)
     elif left == 0 and right == taps//2:
-        c = product_full(taps, step, height, 0, taps//2, k, x_q, dy_qp, iw, dw, db, first, last)
+        c = product_full(taps, step, 0, taps//2, k, x_q, dy_qp, iw, dw, db, first, last)
     elif left == taps//2 and right == taps//2:
-        c = product_full(taps, step, height, taps//2, taps//2, k, x_q, dy_qp, iw, dw, db, first, last)
+        c = product_full(taps, step, taps//2, taps//2, k, x_q, dy_qp, iw, dw, db, first, last)
     while c < k.C:
-        product_vectors(
-            taps, step, height, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, c, first, last, min(VL, k.C - c)
-        )
+        product_vector(taps, step, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, c, first, last, min(VL, k.C - c))
         c += VL
     if k.lead:
-        product_vectors(taps, step, height, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, 0, first, last, k.lead)
+        product_vector(taps, step, ANYWHERE, 0, k, x_q, dy_qp, iw, dw, db, 0, first, last, k.lead)
 
 
 cdef inline void any_products(
@@ -172,7 +123,7 @@ cdef inline void products_any(
     cdef const real* x_q = x_n + ((k.h.base + q*k.h.step)*k.w.size + iw)*k.C
     cdef const real* dy_qp = dy_q + p*k.C
     cdef real* db = dw + k.h.taps*k.w.taps*k.C
-    first, last = rows_inside(&k.h, q, 1)
+    first, last = rows_inside(&k.h, q)
     while c + VL <= k.C:
         any_products(k, x_q, dy_qp, iw, width, dw, db, c, first, last, VL)
         c += VL
@@ -180,33 +131,87 @@ cdef inline void products_any(
         any_products(k, x_q, dy_qp, iw, width, dw, db, c, first, last, k.C - c)
 
 
-cdef inline Py_ssize_t rows_of_products(const Weights* k, Py_ssize_t left) noexcept nogil:
-    """Rows that are taken together, of those that are left."""
-    return rows_of_tile(&k.h, &k.w, left) if k.h.taps == TALL and k.h.step == k.w.step else 1
-
-
-cdef inline void products_of_rows(
-    const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q, Py_ssize_t p, Py_ssize_t rows, real* dw
+cdef inline void tile_products(
+    const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q, Py_ssize_t p, real* dw
 ) noexcept nogil:
-    """dw, db += what outputs p .. p + TILE - 1 of as many rows from q on as `rows_of_products` says give, as far as
-    they are there; none may be added twice."""
+    """dw, db += what outputs p .. p + TILE - 1 of row q give, as far as they are there; none may be added twice."""
     cdef int kind = window_kind(&k.w) if p + TILE <= k.w.count else 0
     cdef const real* dy_q = dy_n + q*k.w.count*k.C
-    cdef Py_ssize_t i
-    if HEIGHT > 1 and rows > 1 and kind == 31:
-        product_tile(3, 1, HEIGHT, k, x_n, dy_q, q, p, dw)
-    elif HEIGHT > 1 and rows > 1 and kind == 32:
-        product_tile(3, 2, HEIGHT, k, x_n, dy_q, q, p, dw)
-    elif kind == 31:
-        product_tile(3, 1, 1, k, x_n, dy_q, q, p, dw)
+    if kind == 31:
+        product_tile(3, 1, k, x_n, dy_q, q, p, dw)
     elif kind == 32:
-        product_tile(3, 2, 1, k, x_n, dy_q, q, p, dw)
+        product_tile(3, 2, k, x_n, dy_q, q, p, dw)
     elif kind == 51:
-        product_tile(5, 1, 1, k, x_n, dy_q, q, p, dw)
+        product_tile(5, 1, k, x_n, dy_q, q, p, dw)
     elif kind == 52:
-        product_tile(5, 2, 1, k, x_n, dy_q, q, p, dw)
+        product_tile(5, 2, k, x_n, dy_q, q, p, dw)
     elif kind == 71:
-        product_tile(7, 1, 1, k, x_n, dy_q, q, p, dw)
+        product_tile(7, 1, k, x_n, dy_q, q, p, dw)
     else:
-        for i in range(rows):
-            products_any(k, x_n, dy_q + i*k.w.count*k.C, q + i, p, dw)
+        products_any(k, x_n, dy_q, q, p, dw)
+
+
+cdef inline void meet_strip(
+    int step, int height, const Strip* s, const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q,
+    Py_ssize_t p, vec* window, real* extra, Py_ssize_t c, Py_ssize_t lanes,
+) noexcept nogil:
+    strip(
+        True, step, height, s, window, extra,
+        x_n + ((k.h.base + q*k.h.step)*k.w.size + k.w.base + p*k.w.step)*k.C + c,
+        <real*>dy_n + (q*k.w.count + p)*k.C + c, k.w.base + p*k.w.step, min(SPAN, k.w.count - p), sees(&k.h, q, 0),
+        sees(&k.h, q + height - 1, SIDE - 1), lanes,
+    )
+
+
+cdef inline void add_strips(
+    int step, const Strip* s, const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q, Py_ssize_t end,
+    Py_ssize_t p, real* dw, Py_ssize_t c, Py_ssize_t lanes,
+) noexcept nogil:
+    """dw, db += what rows q .. end - 1, columns from p on, give to channels c .. c + lanes - 1."""
+    cdef vec window[SIDE*SIDE]
+    cdef real extra[VL]
+    cdef int i, height
+    for i in range(SIDE*SIDE):
+        window[i] = VZERO
+    VSTORE(extra, VZERO)
+    while q < end:
+        height = tallest(end - q)
+        if height == TALLEST:
+            meet_strip(step, TALLEST, s, k, x_n, dy_n, q, p, window, extra, c, lanes)
+        elif TALLEST > 2 and height == 2:
+            meet_strip(step, 2, s, k, x_n, dy_n, q, p, window, extra, c, lanes)
+        else:
+            meet_strip(step, 1, s, k, x_n, dy_n, q, p, window, extra, c, lanes)
+        q += height
+    for i in range(SIDE*SIDE):
+        add_to(dw + i*k.C + c, window[i], lanes)
+    if k.biased:
+        add_to(dw + SIDE*SIDE*k.C + c, VLOAD(extra), lanes)
+
+
+cdef inline void product_strips(
+    int step, const Strip* s, const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q, Py_ssize_t end,
+    Py_ssize_t p, real* dw,
+) noexcept nogil:
+    """All channels."""
+    cdef Py_ssize_t c = k.lead, rest = whole_end(k.C, k.lead)
+    while c < rest:
+        add_strips(step, s, k, x_n, dy_n, q, end, p, dw, c, VL)
+        c += VL
+    c = 0 if k.lead else rest
+    while c < k.C:
+        add_strips(step, s, k, x_n, dy_n, q, end, p, dw, c, k.lead if c < k.lead else k.C - c)
+        c = rest if c < k.lead else k.C
+
+
+cdef inline void strip_products(
+    const Weights* k, const real* x_n, const real* dy_n, Py_ssize_t q, Py_ssize_t end, Py_ssize_t p, real* dw
+) noexcept nogil:
+    """dw, db += what outputs p .. p + SPAN - 1 of rows q .. end - 1 give, as far as they are there, of windows that
+    fit strips."""
+    cdef Strip s = strip_of(&k.h, &k.w, k.C, k.w.count*k.C)
+    s.biased, s.far = k.biased, k.far
+    if STEEPEST == 1 or step_of(&k.h) == 1:
+        product_strips(1, &s, k, x_n, dy_n, q, end, p, dw)
+    else:
+        product_strips(2, &s, k, x_n, dy_n, q, end, p, dw)
