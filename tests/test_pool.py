@@ -4,14 +4,28 @@ import draw
 import numpy as np
 import pytest
 from answers import average_data, pool_data
-from cases import CHANNELS, POOLS
+from cases import CHANNELS, POOLS, Pool
 from compare import assert_exact, assert_rounded, assert_same_bits
 
 import cyconv
 
 pytestmark = pytest.mark.usefixtures("isa", "threads")
 
-CASES = [*POOLS, *draw.many(draw.pool, 60)]
+# 3x3 with channels enough to go in strips: every number of rows and columns, paddings that differ, cut last windows.
+STRIPS = (
+    *(Pool((2, H, 6, 20), 3, stride=step, padding=1) for H in range(1, 11) for step in (1, 2)),
+    *(
+        Pool((1, 7, W, 35), 3, stride=step, padding=pad)
+        for W in range(2, 12)
+        for pad in (0, 1, ((1, 0), (0, 1)))
+        for step in (1, 2)
+        if W > 2 or pad == 1
+    ),
+    *(Pool((1, 5, W, 32), 3, stride=step, padding=1, ceil_mode=True) for W in (8, 9, 113, 228) for step in (1, 2)),
+    *(Pool((1, 9, 8, 16), 3, stride=stride, padding=1) for stride in ((1, 2), (2, 1), 3)),
+)
+
+CASES = [*POOLS, *STRIPS, *draw.many(draw.pool, 60)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -97,6 +111,19 @@ def test_nan_reaches_its_own_windows_only(dtype):
     expected[1, 1, 1, 4] = np.nan
     assert_exact(cyconv.max_pool2d(x, 2), expected)
     assert_exact(cyconv.avg_pool2d(x, 2), expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_special_numbers_in_strips(stride, dtype, rng):
+    x = rng.integers(-3, 4, (1, 9, 10, 37)).astype(dtype)
+    for value in (np.nan, np.inf, -np.inf, -0.0):
+        x[rng.random(x.shape) < 0.05] = value
+    x[0, 3:8, 2:7, :5] = -np.inf
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))[:, ::stride, ::stride]
+    assert_exact(cyconv.max_pool2d(x, 3, stride=stride), windows.max(axis=(-2, -1)))
+    with np.errstate(invalid="ignore"):
+        expected = windows.sum(axis=(-2, -1), dtype=np.float64) / 9
+    assert_exact(cyconv.avg_pool2d(x, 3, stride=stride), expected.astype(dtype))
 
 
 def test_average_of_infinities(dtype):

@@ -6,7 +6,7 @@
 Channels are the vector axis, and there is nothing to reduce over but the window: the work is bound by loads, and beyond
 the second-level cache by memory.  So neighbouring outputs are computed together, and a source vector is loaded once for
 all of them that use it.  Windows of 3x3, whose nine weights fit in registers, are taken in strips of several rows
-(depthwise_strips.pxd), others in tiles of a row (depthwise_tiles.pxd), and those that no tile is compiled for, or whose
+(strips.pxd), others in tiles of a row (depthwise_tiles.pxd), and those that no tile is compiled for, or whose
 maps are narrower, tap by tap.  The input gradient is the same loop over gradient axes (windows.pxd).
 
 Loop order: band of output rows, tile or strip of columns, phase, row or rows, vector of channels, window row; so the
@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
 from cyconv.kernels.depthwise_outputs cimport strips_of_rows
 from cyconv.kernels.depthwise_rows cimport TILE, lead_of
-from cyconv.kernels.depthwise_strips cimport SPAN, parts_of, step_of, strips_fit
+from cyconv.kernels.depthwise_strips cimport parts_of, step_of, strips_fit
 from cyconv.kernels.depthwise_tiles cimport Depthwise, first_of_tile, tile_of_rows
 from cyconv.kernels.depthwise_weights cimport Weights, strip_products, tile_products
 from cyconv.kernels.fetch cimport FAR
@@ -29,6 +29,7 @@ from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport APART, align, align_apart, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
 from cyconv.kernels.simd cimport VL, describe_build, real
+from cyconv.kernels.strips cimport SPAN
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.windows cimport Axis, forward_axis
 

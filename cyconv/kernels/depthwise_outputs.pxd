@@ -1,11 +1,10 @@
-# The outputs of a depthwise convolution, or of its input gradient, in strips (depthwise_strips.pxd).
+# The outputs of a depthwise convolution, or of its input gradient, in strips (strips.pxd).
 
 from cyconv.kernels.depthwise_rows cimport whole_end
-from cyconv.kernels.depthwise_strips cimport (
-    SIDE, SPAN, STEEPEST, TALLEST, Strip, sees, step_of, strip, strip_of, tallest,
-)
+from cyconv.kernels.depthwise_strips cimport STEEPEST, sees, step_of, strip_of
 from cyconv.kernels.depthwise_tiles cimport Depthwise
 from cyconv.kernels.simd cimport VL, VSTORE, VZERO, load_upto, real, vec
+from cyconv.kernels.strips cimport OUTPUTS, SIDE, SPAN, TALLEST, Strip, strip, tallest
 from cyconv.kernels.windows cimport Axis
 
 
@@ -25,7 +24,7 @@ cdef inline void output_vector(
             window[i*SIDE + j] = load_upto(w_c + (i*h.tap_step*k.S + j*w.tap_step)*k.C, lanes)
     VSTORE(extra, VZERO if k.bias == NULL else load_upto(k.bias + c, lanes))
     strip(
-        False, step, height, s, window, extra, x_q, y_qp, w.base + p*w.step, min(SPAN, w.count - p), sees(h, q, 0),
+        OUTPUTS, step, height, s, window, extra, x_q, y_qp, w.base + p*w.step, min(SPAN, w.count - p), sees(h, q, 0),
         sees(h, q + height - 1, SIDE - 1), lanes,
     )
 

@@ -3,12 +3,11 @@
 from cyconv.kernels.depthwise_rows cimport (
     ANYWHERE, TILE, WIDEST, multiply_row, multiply_tap, rows_inside, whole_end,
 )
-from cyconv.kernels.depthwise_strips cimport (
-    SIDE, SPAN, STEEPEST, TALLEST, Strip, sees, step_of, strip, strip_of, tallest,
-)
+from cyconv.kernels.depthwise_strips cimport STEEPEST, sees, step_of, strip_of
 from cyconv.kernels.depthwise_tiles cimport window_kind
 from cyconv.kernels.fetch cimport fetch_pixels
 from cyconv.kernels.simd cimport VL, VLOAD, VSTORE, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.strips cimport SIDE, SPAN, TALLEST, WEIGHTS, Strip, strip, tallest
 from cyconv.kernels.windows cimport Axis
 
 cdef struct Weights:
@@ -156,7 +155,7 @@ cdef inline void meet_strip(
     Py_ssize_t p, vec* window, real* extra, Py_ssize_t c, Py_ssize_t lanes,
 ) noexcept nogil:
     strip(
-        True, step, height, s, window, extra,
+        WEIGHTS, step, height, s, window, extra,
         x_n + ((k.h.base + q*k.h.step)*k.w.size + k.w.base + p*k.w.step)*k.C + c,
         <real*>dy_n + (q*k.w.count + p)*k.C + c, k.w.base + p*k.w.step, min(SPAN, k.w.count - p), sees(&k.h, q, 0),
         sees(&k.h, q + height - 1, SIDE - 1), lanes,

@@ -7,8 +7,8 @@ from cyconv.kernels.fetch cimport fetch_along
 from cyconv.kernels.reach cimport MOST, Series
 from cyconv.kernels.scratch cimport take
 from cyconv.kernels.simd cimport (
-    LFILL, LLESS, LLOAD, LSELECT, LSTORE, VEQUAL, VEXCEEDS, VGREATER, VL, VSELECT, VUNEQUAL, lane, load_upto, lvec,
-    mask, real, store_upto, vec,
+    LFILL, LLESS, LLOAD, LSELECT, LSTORE, VEQUAL, VEXCEEDS, VGREATER, VL, VSELECT, VUNEQUAL, lane, larger, load_upto,
+    lvec, mask, real, store_upto, vec,
 )
 
 cdef enum Search:
@@ -40,13 +40,16 @@ cdef inline void take_better(
     Search search, vec value, lvec tap, lvec rank, vec* best, lvec* place, lvec* least
 ) noexcept nogil:
     """NaN exceeds every number and equals itself; of equals the first wins, or the first of the least rank."""
-    cdef mask sound = VEQUAL(best[0], best[0])
-    cdef mask better = VEXCEEDS(value, best[0]) & sound
+    cdef mask sound, better
+    if search == VALUE:
+        best[0] = larger(value, best[0])
+        return
+    sound = VEQUAL(best[0], best[0])
+    better = VEXCEEDS(value, best[0]) & sound
     if search == COLUMN:
         better = better | (LLESS(rank, least[0]) & ~VGREATER(best[0], value) & (sound | VUNEQUAL(value, value)))
         least[0] = LSELECT(better, rank, least[0])
-    if search != VALUE:
-        place[0] = LSELECT(better, tap, place[0])
+    place[0] = LSELECT(better, tap, place[0])
     best[0] = VSELECT(better, value, best[0])
 
 

@@ -36,6 +36,9 @@ cdef struct Pool:
     const real* dy
     real* dx
     Py_ssize_t* indices         # of the maxima in their H x W plane, or NULL
+    real* held                  # of strips, the columns' sizes, else NULL
+    Py_ssize_t top              # and the first row and column that output 0 sees
+    Py_ssize_t left
     bint small                  # all windows have at most MOST pixels
     bint far                    # the arrays do not fit the caches
     Share share
@@ -68,6 +71,7 @@ cdef inline void release(Pool* k) noexcept:
     free(k.rows.block)
     free(k.columns.block)
     free(k.readers.block)
+    free(k.held)
 
 
 cdef inline Pool images(const real[:, :, :, ::1] x) noexcept:

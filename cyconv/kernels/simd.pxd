@@ -17,6 +17,7 @@ cdef extern from "simd.h" nogil:
     const int VBYTES, OPENMP
     const char* ISA
     const char* COMPILER
+    const real LOWEST
     const vec VZERO
     vec VFILL(real)
     lvec LFILL(Py_ssize_t)
@@ -36,12 +37,18 @@ cdef extern from "simd.h" nogil:
     mask LLESS(lvec, lvec)
     vec VSELECT(mask, vec, vec)
     lvec LSELECT(mask, lvec, lvec)
+    vec VMAX(vec, vec)
     void OPAQUE(const void*)
     void PREFETCH(const void*)
     void HOLD(vec)
     void WILL_READ(const void*)
     void WILL_WRITE(const void*)
     void transpose(vec*)
+
+
+cdef inline vec larger(vec value, vec best) noexcept nogil:
+    """NaN exceeds every number; of equals the best stays."""
+    return VSELECT(VUNEQUAL(value, value), value, VMAX(value, best))
 
 
 cdef inline dict describe_build():
