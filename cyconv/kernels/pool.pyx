@@ -12,8 +12,9 @@ one long vector, however few the channels.  Then the columns; where windows are 
 windows are one long vector too.  The average's gradient is such a sum itself, over the windows that hold a pixel.  The
 maximum's goes back by the same two steps: from the windows to the columns that won, from these to the rows that did.
 Few pixels take one step for both axes.  Forward, windows of few are reduced in one pass, which makes 2x2/2 1.1 times as
-fast, the speed of memory, and those of 3x3 while their columns are in registers (pool_strips).  Backward, where few windows meet in a pixel, they are done one by one (pool_windows), so
-that what a row of windows needs is read once and each dx written when it is first met: 1.2 to 1.5 times as fast.
+fast, the speed of memory, and those of 3x3 while their columns are in registers (pool_strips).  Backward, where few
+windows meet in a pixel, they are done one by one (pool_windows), so that what a row of windows needs is read once and
+each dx written when it is first met: 1.2 to 1.5 times as fast.
 
 Tasks: forward, ranges of output rows; backward, bands of rows of dx, and every window that touches a band is evaluated
 for it, so that no two tasks write one number and each dx is summed in the order of the windows: the same bits for any

@@ -1,6 +1,6 @@
-# Pooling 3x3 in strips (strips.pxd): a number is read once or twice, where one axis after the other reads it three times,
-# and what the rows are reduced to is not written.  With strides of 1 and 2 maxima and averages are 1.05 to 1.6 times as
-# fast.  Only where a vector is a line of the cache: where a line is visited twice, strips are no faster.
+# Pooling 3x3 in strips (strips.pxd): a number is read once or twice, where one axis after the other reads it three
+# times, and what the rows are reduced to is not written.  With strides of 1 and 2 maxima and averages are 1.05 to 1.6
+# times as fast.  Only where a vector is a line of the cache: where lines are visited twice, strips are no faster.
 
 from cyconv.kernels.fetch cimport FAR, LINE
 from cyconv.kernels.pool_plan cimport Pool
