@@ -18,17 +18,18 @@ ranges of bands, as many whatever the threads, added up in order: the same bits 
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
+from cyconv.kernels.bypass cimport bypasses
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
 from cyconv.kernels.depthwise_outputs cimport strips_of_rows
 from cyconv.kernels.depthwise_rows cimport TILE, lead_of
 from cyconv.kernels.depthwise_strips cimport parts_of, step_of, strips_fit
 from cyconv.kernels.depthwise_tiles cimport Depthwise, first_of_tile, tile_of_rows
 from cyconv.kernels.depthwise_weights cimport Weights, strip_products, tile_products
-from cyconv.kernels.fetch cimport FAR
+from cyconv.kernels.fetch cimport FAR, LINE
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
 from cyconv.kernels.scratch cimport APART, align, align_apart, allocate, lines
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
-from cyconv.kernels.simd cimport VL, describe_build, real
+from cyconv.kernels.simd cimport DRAIN, VL, describe_build, real
 from cyconv.kernels.strips cimport SPAN
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.windows cimport Axis, forward_axis
@@ -87,6 +88,8 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
         for a in range(f.phases.n_h):
             h = f.phases.h[(a + f.top) % f.phases.n_h]
             if stopped(call, BAND*f.width*k.C*k.S*h.taps):
+                if k.past:
+                    DRAIN()
                 return
             for b in range(f.phases.n_w):
                 w = f.phases.w[(b + f.left) % f.phases.n_w]
@@ -107,6 +110,8 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
                 for q in range(first, last):
                     fold_row(f, &h, &w, x_n, y_n, q, p, <real*>scratch)
         tile += f.width
+    if k.past:
+        DRAIN()
 
 
 cdef Axis* find_strips(Problem* f) except? NULL:
@@ -130,6 +135,7 @@ cdef Axis* find_strips(Problem* f) except? NULL:
 cdef int run(const Problem* given, int threads) except -1:
     cdef Problem f = given[0]
     cdef size_t size = 0, weights = f.weights*sizeof(real)
+    cdef Py_ssize_t read, written
     cdef char* w
     cdef void* block = NULL
     cdef Axis* parts = NULL
@@ -139,7 +145,9 @@ cdef int run(const Problem* given, int threads) except -1:
         parts = find_strips(&f)
         f.top, f.left = first_phase(f.phases.h, f.phases.n_h), first_phase(f.phases.w, f.phases.n_w)
         f.tile.lead = lead_of(f.x, f.tile.C) if f.spread == 1 and f.fold == 1 else 0
-        f.tile.far = f.N*(f.phases.h[0].size*f.phases.w[0].size + f.H*f.tile.W)*f.tile.C*<Py_ssize_t>sizeof(real) > FAR
+        read, written = f.N*f.phases.h[0].size*f.phases.w[0].size*f.tile.C, f.N*f.H*f.tile.W*f.tile.C
+        f.tile.far = (read + written)*<Py_ssize_t>sizeof(real) > FAR
+        f.tile.past = VL == LINE and f.tile.lead == 0 and bypasses(f.y, f.tile.C, written, read)
         f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
         f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
         if f.spread != 1:

@@ -66,7 +66,7 @@ cdef inline void strips_of_rows(
 ) noexcept nogil:
     """Outputs p .. p + SPAN - 1 of rows q .. end - 1, as far as they are there, of windows that fit strips."""
     cdef Strip s = strip_of(h, w, k.C, k.W*k.C)
-    s.relu, s.far = k.relu, k.far
+    s.relu, s.far, s.past = k.relu, k.far, k.past
     if STEEPEST == 1 or step_of(h) == 1:
         output_strips(1, &s, k, h, w, x_n, y_n, q, end, p)
     else:

@@ -54,5 +54,5 @@ cdef inline Strip strip_of(const Axis* h, const Axis* w, Py_ssize_t C, Py_ssize_
     """A row of the target is `row` numbers.  Whether there is anything but products is up to the caller."""
     cdef Strip k
     k.C, k.W, k.slope, k.x_row, k.x_column = C, w.size, w.slope, h.slope*w.size*C, w.slope*C
-    k.y_row, k.y_column, k.relu, k.biased, k.far = h.out_step*row, w.out_step*C, False, False, False
+    k.y_row, k.y_column, k.relu, k.biased, k.far, k.past = h.out_step*row, w.out_step*C, False, False, False, False
     return k

@@ -12,6 +12,7 @@ cdef struct Depthwise:
     const real* bias    # C values, or NULL
     bint relu
     bint far            # see `fetch_pixels`
+    bint past           # strips of outputs are written past the caches
     Py_ssize_t C
     Py_ssize_t S
     Py_ssize_t W        # pixels in a row of the target

@@ -23,10 +23,11 @@ number of threads.  A task goes through its rows in strips, so that what a strip
 
 from libc.string cimport memset
 
+from cyconv.kernels.bypass cimport bypasses
 from cyconv.kernels.pool_max cimport COLUMN, ROW, VALUE, Found, Search, found_in, max_terms, shifted
 from cyconv.kernels.pool_max_grad cimport give, hit_terms
 from cyconv.kernels.pool_plan cimport (
-    EVENLY, FIRST, TIES, Pool, by_windows, images, plan, release, set_axes, set_readers,
+    EVENLY, FIRST, TIES, Pool, by_windows, images, of_images, of_windows, plan, release, set_axes, set_readers,
 )
 from cyconv.kernels.pool_strips cimport IN_STRIPS, plan_strips, strip_rows
 from cyconv.kernels.pool_sum cimport sum_terms
@@ -35,7 +36,7 @@ from cyconv.kernels.reach cimport MOST, List, Series, Term, add_rows, hull, list
 from cyconv.kernels.scatter cimport Scatter, scatter_image
 from cyconv.kernels.scratch cimport align, allocate, free, take
 from cyconv.kernels.shapes cimport check_planes, check_pool, check_same
-from cyconv.kernels.simd cimport VL, describe_build, lane, real
+from cyconv.kernels.simd cimport DRAIN, VL, describe_build, lane, real
 from cyconv.kernels.strips cimport AVERAGES, MAXIMA
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 
@@ -74,12 +75,12 @@ cdef inline void average_rows(
                 return
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, k.far, total)
+            sum_terms(&s, 1, x_n + low*k.C, k.W*k.C, k.far, False, total)
             o = o0
             while o < o1:
                 s = series(&k.columns, o, o1, k.C)
                 divisor = list_of(&k.rows, row).size*list_of(&k.columns, o).size
-                sum_terms(&s, divisor, total - low*k.C, k.C, k.far, k.y + (line*outputs + o)*k.C)
+                sum_terms(&s, divisor, total - low*k.C, k.C, k.far, k.past, k.y + (line*outputs + o)*k.C)
                 o = next_series(&k.columns, o, o0)
         o0 = o1
 
@@ -90,6 +91,7 @@ cdef inline void small_rows(
     """The same, or the maxima, of windows whose pixels are no more than one pass takes."""
     cdef Py_ssize_t o0, o1, o, row, line, outputs = k.columns.outputs
     cdef Term product[MOST]
+    cdef real divisor
     cdef const real* x_n
     cdef Found y
     cdef Series s
@@ -108,16 +110,17 @@ cdef inline void small_rows(
                 add_rows(&s, &k.rows, row, k.W, product)
                 y.best = k.y + (line*outputs + o)*k.C
                 if kind == AVERAGE:
-                    sum_terms(&s, list_of(&k.rows, row).size*list_of(&k.columns, o).size, x_n, k.C, k.far, y.best)
+                    divisor = list_of(&k.rows, row).size*list_of(&k.columns, o).size
+                    sum_terms(&s, divisor, x_n, k.C, k.far, k.past, y.best)
                 else:
-                    max_terms(VALUE, &s, True, x_n, NULL, k.C, k.far, &y)
+                    max_terms(VALUE, &s, True, x_n, NULL, k.C, k.far, k.past, &y)
                 o = next_series(&k.columns, o, o0)
             o0 = o1
 
 
 cdef inline void search_columns(
     Search search, bint keep, const Pool* k, Py_ssize_t first, Py_ssize_t last, const real* values,
-    const lane* ranks, const Found* found,
+    const lane* ranks, bint past, const Found* found,
 ) noexcept nogil:
     """The maxima of windows first <= o < last from those of the columns; all pointers are to column or window 0."""
     cdef Py_ssize_t o = first
@@ -126,7 +129,7 @@ cdef inline void search_columns(
     while o < last:
         s = series(&k.columns, o, last, k.C)
         at = shifted(found, o*k.C)
-        max_terms(search, &s, keep, values, ranks, k.C, k.far, &at)
+        max_terms(search, &s, keep, values, ranks, k.C, k.far, past, &at)
         o = next_series(&k.columns, o, first)
 
 
@@ -163,9 +166,10 @@ cdef inline void maximum_rows(
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
             shift.best = k.y + line*outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            max_terms(ROW if indexed else VALUE, &s, True, x_n + low*k.C, NULL, k.W*k.C, k.far, &column)
+            max_terms(ROW if indexed else VALUE, &s, True, x_n + low*k.C, NULL, k.W*k.C, k.far, False, &column)
             search_columns(
-                COLUMN if indexed else VALUE, True, k, o0, o1, column.best - low*k.C, column.place - low*k.C, &shift
+                COLUMN if indexed else VALUE, True, k, o0, o1, column.best - low*k.C, column.place - low*k.C, k.past,
+                &shift,
             )
             if indexed:
                 write_indices(k, row, o0, o1, &shift, k.indices + line*outputs*k.C)
@@ -204,10 +208,10 @@ cdef inline void maximum_band(
                 return
             dy_row = k.dy + (n*k.rows.outputs + row)*k.columns.outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, k.far, &column)
+            max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, k.far, False, &column)
             search_columns(
                 VALUE if all_ties else COLUMN, all_ties, k, j0, j1, column.best - low*k.C, column.place - low*k.C,
-                &shift,
+                False, &shift,
             )
             v = v0
             while v < v1:
@@ -284,6 +288,8 @@ cdef struct Shares:             # a pooling's units, cut into tasks
 cdef void pool_task(const void* problem, Py_ssize_t task, char* scratch, Call* call) noexcept nogil:
     cdef const Shares* s = <const Shares*>problem
     s.compute(s.pool, task*s.units // s.tasks, (task + 1)*s.units // s.tasks, scratch, call)
+    if s.pool.past:
+        DRAIN()
 
 
 cdef int run(Units compute, const Pool* k, Py_ssize_t units, int threads) except -1:
@@ -299,6 +305,7 @@ cdef int run(Units compute, const Pool* k, Py_ssize_t units, int threads) except
 
 cdef int run_bands(Pool* k, int threads) except -1:
     k.bands = 1 if threads == 1 else max(1, min(k.H // 4, 4*threads // k.N))
+    k.past = bypasses(k.dx, k.C, of_images(k), of_windows(k) + (0 if k.share == EVENLY else of_images(k)))
     return run(gradient_units, k, k.N*k.bands, threads)
 
 

@@ -3,12 +3,13 @@
 # The rows of a window are searched first.  That the first maximum in row-major order is found all the same, the search
 # of the columns takes of equal maxima the one of the least row, its rank.
 
+from cyconv.kernels.bypass cimport put
 from cyconv.kernels.fetch cimport fetch_along
 from cyconv.kernels.reach cimport MOST, Series
 from cyconv.kernels.scratch cimport take
 from cyconv.kernels.simd cimport (
     LFILL, LLESS, LLOAD, LSELECT, LSTORE, VEQUAL, VEXCEEDS, VGREATER, VL, VSELECT, VUNEQUAL, lane, larger, load_upto,
-    lvec, mask, real, store_upto, vec,
+    lvec, mask, real, vec,
 )
 
 cdef enum Search:
@@ -55,7 +56,7 @@ cdef inline void take_better(
 
 cdef inline void max_vector(
     Search search, int count, const real** at, const lane** rank_at, const lvec* tap, bint more, bint keep,
-    Py_ssize_t i, const Found* found, Py_ssize_t o, Py_ssize_t left,
+    bint past, Py_ssize_t i, const Found* found, Py_ssize_t o, Py_ssize_t left,
 ) noexcept nogil:
     cdef vec best = load_upto(at[0] + i, left), old
     cdef lvec place = tap[0], least = LFILL(0), rank = LFILL(0), old_place = LFILL(0), old_least = LFILL(0)
@@ -75,7 +76,7 @@ cdef inline void max_vector(
         take_better(search, best, place, least, &old, &old_place, &old_least)
         best, place, least = old, old_place, old_least
     if keep:
-        store_upto(found.best + o, best, left)
+        put(past, found.best + o, best, left)
     if search != VALUE:
         LSTORE(found.place + o, place)
     if search == COLUMN and keep:
@@ -84,7 +85,7 @@ cdef inline void max_vector(
 
 cdef inline void max_pass(
     Search search, int count, const Series* s, Py_ssize_t first, bint keep, const real* source, const lane* ranks,
-    Py_ssize_t pitch, bint far, const Found* found,
+    Py_ssize_t pitch, bint far, bint past, const Found* found,
 ) noexcept nogil:
     cdef const real* at[MOST]
     cdef const lane* rank_at[MOST]
@@ -102,27 +103,29 @@ cdef inline void max_pass(
         while e + VL <= length:
             if far:
                 fetch_along(at[count - 1] + i + e)
-                fetch_along(to.best + o + e)
-            max_vector(search, count, at, rank_at, tap, first > 0, keep, i + e, &to, o + e, VL)
+                if not past:
+                    fetch_along(to.best + o + e)
+            max_vector(search, count, at, rank_at, tap, first > 0, keep, past, i + e, &to, o + e, VL)
             e += VL
         if e < length:
-            max_vector(search, count, at, rank_at, tap, first > 0, keep, i + e, &to, o + e, length - e)
+            max_vector(search, count, at, rank_at, tap, first > 0, keep, past, i + e, &to, o + e, length - e)
 
 
 cdef inline void max_terms(
     Search search, const Series* s, bint keep, const real* source, const lane* ranks, Py_ssize_t pitch, bint far,
-    const Found* found,
+    bint past, const Found* found,
 ) noexcept nogil:
     """`keep` the maximum and its rank, not only its place."""
     cdef Py_ssize_t t = 0
     keep = keep or s.terms > MOST
+    past = past and s.terms <= MOST         # else what is written is read again
     while t < s.terms:
         if s.terms - t == 1:
-            max_pass(search, 1, s, t, keep, source, ranks, pitch, far, found)
+            max_pass(search, 1, s, t, keep, source, ranks, pitch, far, past, found)
         elif s.terms - t == 2:
-            max_pass(search, 2, s, t, keep, source, ranks, pitch, far, found)
+            max_pass(search, 2, s, t, keep, source, ranks, pitch, far, past, found)
         elif s.terms - t == 3:
-            max_pass(search, 3, s, t, keep, source, ranks, pitch, far, found)
+            max_pass(search, 3, s, t, keep, source, ranks, pitch, far, past, found)
         else:
-            max_pass(search, MOST, s, t, keep, source, ranks, pitch, far, found)
+            max_pass(search, MOST, s, t, keep, source, ranks, pitch, far, past, found)
         t += MOST

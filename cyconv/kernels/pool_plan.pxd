@@ -3,6 +3,7 @@
 from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memset
 
+from cyconv.kernels.bypass cimport bypasses
 from cyconv.kernels.fetch cimport STREAM_FAR
 from cyconv.kernels.reach cimport MOST, Reach, hull, most_terms, set_reach
 from cyconv.kernels.scratch cimport free, lines
@@ -41,6 +42,7 @@ cdef struct Pool:
     Py_ssize_t left
     bint small                  # all windows have at most MOST pixels
     bint far                    # the arrays do not fit the caches
+    bint past                   # the result is written past them
     Share share
     bint windowed               # the gradient goes window by window
     Py_ssize_t bands            # of rows of each image
@@ -106,12 +108,23 @@ cdef inline int by_windows(const Pool* k) except -1:
     return R*S <= HELD or (apart(&k.rows) and apart(&k.columns))
 
 
+cdef inline Py_ssize_t of_images(const Pool* k) noexcept:
+    """Numbers of x, or dx."""
+    return k.N*k.H*k.W*k.C
+
+
+cdef inline Py_ssize_t of_windows(const Pool* k) noexcept:
+    """Numbers of y, or dy."""
+    return k.N*k.rows.outputs*k.columns.outputs*k.C
+
+
 cdef inline int plan(Pool* k, const Reach* outputs, const Reach* between) except -1:
     """Strips of `outputs`, whose sources are columns, or windows on columns that `between` tells; and scratch."""
     cdef Py_ssize_t o0 = 0, o1, low, high, first, last, count = outputs.outputs
     k.strip = max(1, count*STRIP // (max(count, k.W)*k.C*<Py_ssize_t>sizeof(real)))
     k.windows = k.strip
-    k.far = k.N*k.C*(k.H*k.W + k.rows.outputs*k.columns.outputs)*<Py_ssize_t>sizeof(real) > STREAM_FAR
+    k.far = (of_images(k) + of_windows(k))*<Py_ssize_t>sizeof(real) > STREAM_FAR
+    k.past = bypasses(k.y, k.C, of_windows(k), of_images(k))
     k.small = most_terms(&k.rows)*most_terms(&k.columns) <= MOST
     while o0 < count:
         PyErr_CheckSignals()

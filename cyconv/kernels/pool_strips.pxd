@@ -3,7 +3,7 @@
 # times as fast.  Only where a vector is a line of the cache: where lines are visited twice, strips are no faster.
 
 from cyconv.kernels.fetch cimport FAR, LINE
-from cyconv.kernels.pool_plan cimport Pool
+from cyconv.kernels.pool_plan cimport Pool, of_images, of_windows
 from cyconv.kernels.reach cimport List, Reach, list_of
 from cyconv.kernels.scratch cimport allocate
 from cyconv.kernels.simd cimport VL, real
@@ -52,7 +52,7 @@ cdef inline int plan_strips(Pool* k) except -1:
     k.held = <real*>allocate(k.columns.outputs*sizeof(real))
     for o in range(k.columns.outputs):
         k.held[o] = list_of(&k.columns, o).size
-    k.far = k.N*k.C*(k.H*k.W + k.rows.outputs*k.columns.outputs)*<Py_ssize_t>sizeof(real) > FAR
+    k.far = (of_images(k) + of_windows(k))*<Py_ssize_t>sizeof(real) > FAR
     return 0
 
 
@@ -79,7 +79,7 @@ cdef inline void strip_rows(
     cdef Py_ssize_t line = first, row, o, i
     cdef int height
     s.C, s.W, s.slope, s.x_row, s.x_column, s.y_row, s.y_column = k.C, k.W, 1, k.W*k.C, k.C, k.columns.outputs*k.C, k.C
-    s.far, s.relu, s.biased = k.far, False, False
+    s.far, s.past, s.relu, s.biased = k.far, k.past, False, False
     while line < last:
         row = line % k.rows.outputs
         height = tallest(min(last - line, k.rows.outputs - row))

@@ -7,13 +7,15 @@
 
 from libc.string cimport memset
 
+from cyconv.kernels.bypass cimport put
 from cyconv.kernels.fetch cimport fetch_along
 from cyconv.kernels.reach cimport MOST, Series
-from cyconv.kernels.simd cimport VFILL, VL, VZERO, load_upto, real, store_upto, vec
+from cyconv.kernels.simd cimport VFILL, VL, VZERO, load_upto, real, vec
 
 
 cdef inline void sum_vector(
-    int count, const real** at, const vec* weight, bint more, real divisor, Py_ssize_t i, real* out, Py_ssize_t left
+    int count, const real** at, const vec* weight, bint more, bint past, real divisor, Py_ssize_t i, real* out,
+    Py_ssize_t left,
 ) noexcept nogil:
     cdef vec total = load_upto(out, left) if more else VZERO
     cdef int t
@@ -21,12 +23,12 @@ cdef inline void sum_vector(
         total = total + weight[t]*load_upto(at[t] + i, left)
     if divisor != 1:
         total = total / VFILL(divisor)
-    store_upto(out, total, left)
+    put(past, out, total, left)
 
 
 cdef inline void sum_pass(
     int count, const Series* s, Py_ssize_t first, real divisor, const real* source, Py_ssize_t pitch, bint far,
-    real* out,
+    bint past, real* out,
 ) noexcept nogil:
     cdef const real* at[MOST]
     cdef vec weight[MOST]
@@ -41,29 +43,31 @@ cdef inline void sum_pass(
         while e + VL <= length:
             if far:
                 fetch_along(at[count - 1] + i + e)
-                fetch_along(out + o + e)
-            sum_vector(count, at, weight, first > 0, divisor, i + e, out + o + e, VL)
+                if not past:
+                    fetch_along(out + o + e)
+            sum_vector(count, at, weight, first > 0, past, divisor, i + e, out + o + e, VL)
             e += VL
         if e < length:
-            sum_vector(count, at, weight, first > 0, divisor, i + e, out + o + e, length - e)
+            sum_vector(count, at, weight, first > 0, past, divisor, i + e, out + o + e, length - e)
 
 
 cdef inline void sum_terms(
-    const Series* s, real divisor, const real* source, Py_ssize_t pitch, bint far, real* out
+    const Series* s, real divisor, const real* source, Py_ssize_t pitch, bint far, bint past, real* out
 ) noexcept nogil:
     cdef Py_ssize_t t = 0, m
     cdef real last
+    past = past and s.terms <= MOST         # else what is written is read again
     if s.terms == 0:
         for m in range(s.count):
             memset(out + m*s.out_step, 0, s.length*sizeof(real))
     while t < s.terms:
         last = divisor if t + MOST >= s.terms else 1
         if s.terms - t == 1:
-            sum_pass(1, s, t, last, source, pitch, far, out)
+            sum_pass(1, s, t, last, source, pitch, far, past, out)
         elif s.terms - t == 2:
-            sum_pass(2, s, t, last, source, pitch, far, out)
+            sum_pass(2, s, t, last, source, pitch, far, past, out)
         elif s.terms - t == 3:
-            sum_pass(3, s, t, last, source, pitch, far, out)
+            sum_pass(3, s, t, last, source, pitch, far, past, out)
         else:
-            sum_pass(MOST, s, t, last, source, pitch, far, out)
+            sum_pass(MOST, s, t, last, source, pitch, far, past, out)
         t += MOST

@@ -11,6 +11,7 @@
 
 from libc.string cimport memset
 
+from cyconv.kernels.bypass cimport put
 from cyconv.kernels.pool_max cimport ROW, VALUE, take_better
 from cyconv.kernels.pool_plan cimport EVENLY, FIRST, HELD, STRIP, TIES, Pool, Share
 from cyconv.kernels.reach cimport List, list_of
@@ -29,6 +30,7 @@ cdef struct Windows:    # one, or several that are alike
     Py_ssize_t r0       # rows of taps r0 <= r < r1 are given to
     Py_ssize_t r1
     real weight
+    bint past           # dx is written past the caches
 
 
 cdef inline void give_vector(
@@ -83,7 +85,7 @@ cdef inline void give_vector(
             dx_r = dx + r*w.down
             OPAQUE(dx_r)
             for s in range(S):
-                store_upto(dx_r + s*w.across, sums[r*S + s], left)
+                put(r_new == 0 and s_new == 0 and w.past, dx_r + s*w.across, sums[r*S + s], left)
 
 
 cdef inline void give_windows(
@@ -124,6 +126,7 @@ cdef inline void window_band(
     cdef List rows, columns
     cdef bint dense = k.dilation_h == 1 and k.dilation_w == 1, whole
     cdef Windows w
+    w.past = k.past
     w.down, w.across, w.step = k.dilation_h*k.W*k.C, k.dilation_w*k.C, k.columns.source_step*k.C
     for row in range(k.rows.outputs):
         rows = list_of(&k.rows, row)

@@ -124,6 +124,27 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #else
 #define HOLD(v) ((void)(v))
 #endif
+/* Write an aligned vector past the caches; DRAIN before anyone else reads it. */
+#if defined(__AVX512F__) && REAL_BITS == 32
+#define VSTREAM(p, v) _mm512_stream_ps(p, (__m512)(v))
+#elif defined(__AVX512F__)
+#define VSTREAM(p, v) _mm512_stream_pd(p, (__m512d)(v))
+#elif defined(__AVX2__) && REAL_BITS == 32
+#define VSTREAM(p, v) _mm256_stream_ps(p, (__m256)(v))
+#elif defined(__AVX2__)
+#define VSTREAM(p, v) _mm256_stream_pd(p, (__m256d)(v))
+#elif defined(__SSE2__) && REAL_BITS == 32
+#define VSTREAM(p, v) _mm_stream_ps(p, (__m128)(v))
+#elif defined(__SSE2__)
+#define VSTREAM(p, v) _mm_stream_pd(p, (__m128d)(v))
+#else
+#define VSTREAM(p, v) VSTORE(p, v)
+#endif
+#if defined(__SSE2__)
+#define DRAIN() _mm_sfence()
+#else
+#define DRAIN() ((void)0)
+#endif
 #define PREFETCH(p) __builtin_prefetch(p)        /* have its line in the first-level cache: it is read in a moment */
 #define WILL_READ(p) __builtin_prefetch(p, 0, 2) /* in the second-level cache: that takes longer */
 #define WILL_WRITE(p) __builtin_prefetch(p, 1, 2)
@@ -160,6 +181,8 @@ typedef lane mask;
 #define LSELECT(m, a, b) ((m) ? (a) : (b))
 #define VMAX(a, b) ((a) > (b) ? (a) : (b))
 #define OPAQUE(p) ((void)(p))
+#define VSTREAM(p, v) VSTORE(p, v)
+#define DRAIN() ((void)0)
 #define PREFETCH(p) ((void)(p))
 #define HOLD(v) ((void)(v))
 #define WILL_READ(p) ((void)(p))
@@ -169,7 +192,7 @@ typedef lane mask;
 #endif
 
 /* The first n <= VL lanes, zeros after them: what is left of a row of channels.  Memory past them is never touched;
- * the masked instructions are the only intrinsics here, because a memcpy of variable length is a call. */
+ * masked instructions, because a memcpy of variable length is a call. */
 #if defined(__AVX512F__) && REAL_BITS == 32
 static inline vec load_lanes(const real *p, int n) {
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);

@@ -23,6 +23,8 @@ cdef extern from "simd.h" nogil:
     lvec LFILL(Py_ssize_t)
     vec VLOAD(const real*)
     void VSTORE(real*, vec)
+    void VSTREAM(real*, vec)
+    void DRAIN()
     vec load_lanes(const real*, int)
     void store_lanes(real*, vec, int)
     vec load_upto(const real*, Py_ssize_t)

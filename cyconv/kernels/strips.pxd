@@ -8,10 +8,10 @@
 # The weight gradient is the same walk with window and ring exchanged: sums of nine taps, the ring holds dy.  Pooling
 # reduces the rows of a column first, as it does elsewhere, so that its results have the same bits.
 
+from cyconv.kernels.bypass cimport put
 from cyconv.kernels.fetch cimport LINE, fetch_pixels
 from cyconv.kernels.simd cimport (
-    HOLD, LOWEST, NV, OPAQUE, VFILL, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, larger, load_upto, real, store_upto,
-    vec,
+    HOLD, LOWEST, NV, OPAQUE, VFILL, VGREATER, VL, VLOAD, VSELECT, VSTORE, VZERO, larger, load_upto, real, vec,
 )
 
 cdef enum:
@@ -34,6 +34,7 @@ cdef struct Strip:
     Py_ssize_t y_row        # and from output to output
     Py_ssize_t y_column
     bint far                # see `fetch_pixels`
+    bint past               # outputs are written past the caches
     bint relu               # of outputs
     bint biased             # the sum of dy is asked for
     real held[TALLEST]      # rows of averages' windows, or their divisors
@@ -149,7 +150,7 @@ cdef inline void end_column(
             value = VSELECT(VGREATER(VZERO, value), VZERO, value)
         if walk == AVERAGES:
             value = value / VFILL(k.held[a]*k.held_w[b])
-        store_upto(y_b, value, lanes)
+        put(k.past, y_b, value, lanes)
         y_b += k.y_row
 
 
@@ -176,7 +177,8 @@ cdef inline void strip(
                 fresh = live - 1 - n
                 if far:     # the next line of all pixels, but for rows that the strip above has fetched
                     fetch_pixels(x_b + (SIDE - step)*k.x_row + LINE, height*step, k.x_row, step, k.x_column)
-                    fetch_pixels(y_b + LINE, height, k.y_row, 1, k.C)
+                    if not k.past:
+                        fetch_pixels(y_b + LINE, height, k.y_row, 1, k.C)
                 begin_column(walk, height, k, ring + fresh*height, extra, y_b, lanes)
                 for t in range(step):
                     meet_column(
