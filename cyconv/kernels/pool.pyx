@@ -9,8 +9,9 @@ the two sizes.  Padding, ceil_mode and adaptive windows are all in that table.
 
 Pooling is separable.  The rows of a window are reduced first, over the whole width of a strip: C times its columns is
 one long vector, however few the channels.  Then the columns; where windows are one column apart, the numbers of many
-windows are one long vector too.  The average's gradient is such a sum itself, over the windows that hold a pixel.  The
-maximum's goes back by the same two steps: from the windows to the columns that won, from these to the rows that did.
+windows are one long vector too.  The average's gradient is such a sum itself, over the windows that hold a pixel.  To
+tell where maxima are the columns come first (pool_search), and their gradient goes back by the same two steps: from the
+windows to the rows that hold their maximum, from these to the columns that do (pool_max_grad).
 Few pixels take one step for both axes.  Forward, windows of few are reduced in one pass, which makes 2x2/2 1.1 times as
 fast, the speed of memory, and those of 3x3 while their columns are in registers (pool_strips).  Backward, where few
 windows meet in a pixel, they are done one by one (pool_windows), so that what a row of windows needs is read once and
@@ -21,22 +22,25 @@ for it, so that no two tasks write one number and each dx is summed in the order
 number of threads.  A task goes through its rows in strips, so that what a strip's rows are reduced to stays in cache.
 """
 
-from libc.string cimport memset
-
 from cyconv.kernels.bypass cimport bypasses
-from cyconv.kernels.pool_max cimport COLUMN, ROW, VALUE, Found, Search, found_in, max_terms, shifted
-from cyconv.kernels.pool_max_grad cimport give, hit_terms
+from cyconv.kernels.fetch cimport FAR
+from cyconv.kernels.pool_max cimport VALUE, Found, found_in, max_terms
+from cyconv.kernels.pool_max_grad cimport maximum_band
 from cyconv.kernels.pool_plan cimport (
-    EVENLY, FIRST, TIES, Pool, by_windows, images, of_images, of_windows, plan, release, set_axes, set_readers,
+    EVENLY, FIRST, TIES, Pool, by_windows, half_empty, images, of_images, of_windows, plan, plan_rings, release,
+    row_of_work, set_axes, set_readers,
 )
+from cyconv.kernels.pool_search cimport indexed_rows
 from cyconv.kernels.pool_strips cimport IN_STRIPS, plan_strips, strip_rows
 from cyconv.kernels.pool_sum cimport sum_terms
 from cyconv.kernels.pool_windows cimport window_band
-from cyconv.kernels.reach cimport MOST, List, Series, Term, add_rows, hull, list_of, next_series, series, whole
+from cyconv.kernels.reach cimport (
+    MOST, Layout, Series, Term, add_rows, hull, in_order, list_of, next_series, series, whole,
+)
 from cyconv.kernels.scatter cimport Scatter, scatter_image
-from cyconv.kernels.scratch cimport align, allocate, free, take
+from cyconv.kernels.scratch cimport align, allocate, free
 from cyconv.kernels.shapes cimport check_planes, check_pool, check_same
-from cyconv.kernels.simd cimport DRAIN, VL, describe_build, lane, real
+from cyconv.kernels.simd cimport DRAIN, describe_build, real
 from cyconv.kernels.strips cimport AVERAGES, MAXIMA
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 
@@ -48,11 +52,6 @@ cdef enum Kind:
 def describe():
     """What this module was compiled for."""
     return describe_build()
-
-
-cdef inline Py_ssize_t row_of_work(const Pool* k, Py_ssize_t row) noexcept nogil:
-    """Numbers of a strip that a row of windows reads."""
-    return list_of(&k.rows, row).terms*k.width*k.C
 
 
 cdef inline void average_rows(
@@ -91,11 +90,12 @@ cdef inline void small_rows(
     """The same, or the maxima, of windows whose pixels are no more than one pass takes."""
     cdef Py_ssize_t o0, o1, o, row, line, outputs = k.columns.outputs
     cdef Term product[MOST]
+    cdef Layout columns = in_order(k.C)
     cdef real divisor
     cdef const real* x_n
     cdef Found y
     cdef Series s
-    y.place = y.rank = NULL
+    y.place = NULL
     for line in range(first, last):
         row = line % k.rows.outputs
         x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
@@ -113,126 +113,39 @@ cdef inline void small_rows(
                     divisor = list_of(&k.rows, row).size*list_of(&k.columns, o).size
                     sum_terms(&s, divisor, x_n, k.C, k.far, k.past, y.best)
                 else:
-                    max_terms(VALUE, &s, True, x_n, NULL, k.C, k.far, k.past, &y)
+                    max_terms(VALUE, &s, True, x_n, &columns, k.far, k.far and not k.past, k.past, &y)
                 o = next_series(&k.columns, o, o0)
             o0 = o1
 
 
-cdef inline void search_columns(
-    Search search, bint keep, const Pool* k, Py_ssize_t first, Py_ssize_t last, const real* values,
-    const lane* ranks, bint past, const Found* found,
-) noexcept nogil:
-    """The maxima of windows first <= o < last from those of the columns; all pointers are to column or window 0."""
-    cdef Py_ssize_t o = first
-    cdef Found at
-    cdef Series s
-    while o < last:
-        s = series(&k.columns, o, last, k.C)
-        at = shifted(found, o*k.C)
-        max_terms(search, &s, keep, values, ranks, k.C, k.far, past, &at)
-        o = next_series(&k.columns, o, first)
-
-
-cdef inline void write_indices(
-    const Pool* k, Py_ssize_t row, Py_ssize_t o0, Py_ssize_t o1, const Found* found, Py_ssize_t* index
-) noexcept nogil:
-    cdef List rows = list_of(&k.rows, row), columns
-    cdef Py_ssize_t o, c, h, w
-    for o in range(o0, o1):
-        columns = list_of(&k.columns, o)
-        for c in range(o*k.C, (o + 1)*k.C):
-            h = rows.term[found.rank[c]].source + rows.shift
-            w = columns.term[found.place[c]].source + columns.shift
-            index[c] = h*k.W + w
-
-
 cdef inline void maximum_rows(
-    bint indexed, const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call
+    const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call
 ) noexcept nogil:
     """Output rows first <= n*OH + i < last."""
-    cdef Py_ssize_t o0 = 0, o1, row, low, high, line, outputs = k.columns.outputs
-    cdef Found column = found_in(&scratch, k.width*k.C), window = found_in(&scratch, k.windows*k.C), shift
+    cdef Py_ssize_t o0 = 0, o1, o, row, low, high, line, outputs = k.columns.outputs
+    cdef Found column = found_in(&scratch, k.width*k.C), to
+    cdef Layout rows = in_order(k.W*k.C), columns = in_order(k.C)
     cdef const real* x_n
     cdef Series s
+    to.place = NULL
     while o0 < outputs:
         o1 = min(o0 + k.strip, outputs)
         low, high = k.W, 0
         hull(&k.columns, o0, o1, &low, &high)
-        shift = shifted(&window, -o0*k.C)
         for line in range(first, last):
             row = line % k.rows.outputs
             if stopped(call, row_of_work(k, row)):
                 return
             x_n = k.x + line // k.rows.outputs*k.H*k.W*k.C
-            shift.best = k.y + line*outputs*k.C
             s = whole(&k.rows, row, (high - low)*k.C)
-            max_terms(ROW if indexed else VALUE, &s, True, x_n + low*k.C, NULL, k.W*k.C, k.far, False, &column)
-            search_columns(
-                COLUMN if indexed else VALUE, True, k, o0, o1, column.best - low*k.C, column.place - low*k.C, k.past,
-                &shift,
-            )
-            if indexed:
-                write_indices(k, row, o0, o1, &shift, k.indices + line*outputs*k.C)
+            max_terms(VALUE, &s, True, x_n + low*k.C, &rows, k.far, False, False, &column)
+            o = o0
+            while o < o1:
+                s = series(&k.columns, o, o1, k.C)
+                to.best = k.y + (line*outputs + o)*k.C
+                max_terms(VALUE, &s, True, column.best - low*k.C, &columns, False, k.far and not k.past, k.past, &to)
+                o = next_series(&k.columns, o, o0)
         o0 = o1
-
-
-cdef inline void maximum_band(
-    bint all_ties, const Pool* k, Py_ssize_t n, Py_ssize_t h0, Py_ssize_t h1, char* scratch, Call* call
-) noexcept nogil:
-    """Rows h0 <= h < h1 of image n of dx."""
-    cdef Py_ssize_t v0 = 0, v1, v, j0, j1, low, high, row, top, bottom, t, h, ready, clear, pitch = k.W*k.C, length
-    cdef Found column = found_in(&scratch, k.width*k.C), window = found_in(&scratch, k.windows*k.C), at, shift
-    cdef real* share = <real*>take(&scratch, k.width*k.C + VL, sizeof(real))
-    cdef const real* x_n = k.x + n*k.H*pitch
-    cdef const real* dy_row
-    cdef real* dx_n = k.dx + n*k.H*pitch
-    cdef List taps
-    cdef Series s
-    while v0 < k.W:
-        v1 = min(v0 + k.strip, k.W)
-        j0, j1 = k.columns.outputs, 0
-        hull(&k.readers, v0, v1, &j0, &j1)
-        low, high = v0, v1
-        if j0 < j1:
-            hull(&k.columns, j0, j1, &low, &high)
-        shift = shifted(&window, -j0*k.C)
-        at = shifted(&column, (v0 - low)*k.C)
-        length = (v1 - v0)*k.C
-        ready = h0
-        for row in range(k.rows.outputs):
-            taps = list_of(&k.rows, row)
-            top, bottom = taps.term[0].source + taps.shift, taps.term[taps.terms - 1].source + taps.shift
-            if top >= h1 or bottom < h0:
-                continue
-            if stopped(call, row_of_work(k, row)):
-                return
-            dy_row = k.dy + (n*k.rows.outputs + row)*k.columns.outputs*k.C
-            s = whole(&k.rows, row, (high - low)*k.C)
-            max_terms(VALUE if all_ties else ROW, &s, True, x_n + low*k.C, NULL, pitch, k.far, False, &column)
-            search_columns(
-                VALUE if all_ties else COLUMN, all_ties, k, j0, j1, column.best - low*k.C, column.place - low*k.C,
-                False, &shift,
-            )
-            v = v0
-            while v < v1:
-                s = series(&k.readers, v, v1, k.C)
-                hit_terms(all_ties, &s, column.best + (v - low)*k.C, dy_row, &shift, k.C, share + (v - v0)*k.C)
-                v = next_series(&k.readers, v, v0)
-            # Rows of dx are written when they are first reached, those between windows and between taps with zeros.
-            clear = min(h1, top if k.dilation_h == 1 else bottom + 1)
-            for h in range(ready, clear):
-                memset(dx_n + h*pitch + v0*k.C, 0, length*sizeof(real))
-            ready = max(ready, clear)
-            for t in range(taps.terms):
-                h = taps.term[t].source + taps.shift
-                if h0 <= h < ready:
-                    give(all_ties, False, x_n + h*pitch + v0*k.C, &at, t, share, dx_n + h*pitch + v0*k.C, length)
-                elif h0 <= h < h1:
-                    give(all_ties, True, x_n + h*pitch + v0*k.C, &at, t, share, dx_n + h*pitch + v0*k.C, length)
-                    ready = h + 1
-        for h in range(ready, h1):
-            memset(dx_n + h*pitch + v0*k.C, 0, length*sizeof(real))
-        v0 = v1
 
 
 cdef void average_units(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call) noexcept nogil:
@@ -254,9 +167,9 @@ cdef void maximum_units(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* 
     elif k.small and k.indices == NULL:
         small_rows(MAXIMUM, k, first, last, call)
     elif k.indices == NULL:
-        maximum_rows(False, k, first, last, scratch, call)
+        maximum_rows(k, first, last, scratch, call)
     else:
-        maximum_rows(True, k, first, last, scratch, call)
+        indexed_rows(k, first, last, scratch, call)
 
 
 cdef void gradient_units(const Pool* k, Py_ssize_t first, Py_ssize_t last, char* scratch, Call* call) noexcept nogil:
@@ -304,8 +217,10 @@ cdef int run(Units compute, const Pool* k, Py_ssize_t units, int threads) except
 
 
 cdef int run_bands(Pool* k, int threads) except -1:
+    cdef Py_ssize_t read = of_windows(k) + (0 if k.share == EVENLY else of_images(k))
     k.bands = 1 if threads == 1 else max(1, min(k.H // 4, 4*threads // k.N))
-    k.past = bypasses(k.dx, k.C, of_images(k), of_windows(k) + (0 if k.share == EVENLY else of_images(k)))
+    k.far = (of_images(k) + read)*<Py_ssize_t>sizeof(real) > FAR
+    k.past = bypasses(k.dx, k.C, of_images(k), read)
     return run(gradient_units, k, k.N*k.bands, threads)
 
 
@@ -319,11 +234,14 @@ def max_forward(
     if indices is not None:
         check_same(&indices.shape[0], &y.shape[0], 4)
     k.y, k.indices = &y[0, 0, 0, 0], NULL if indices is None else &indices[0, 0, 0, 0]
+    k.columns.phased = indices is not None and half_empty(k.C)
     try:
         set_axes(&k, windows, k.H, k.W, dilation_h, dilation_w, 0, False)
         plan(&k, &k.columns, NULL)
         if indices is None:
             plan_strips(&k)
+        else:
+            plan_rings(&k)
         run(maximum_units, &k, k.N*k.rows.outputs, threads)
     finally:
         release(&k)
@@ -356,12 +274,14 @@ def max_backward(
     check_pool(windows, &x.shape[0], &dy.shape[0])
     check_same(&dx.shape[0], &x.shape[0], 4)
     k.dy, k.dx, k.share = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], TIES if all_ties else FIRST
+    k.columns.phased = k.readers.phased = half_empty(k.C)
     try:
         set_axes(&k, windows, k.H, k.W, dilation_h, dilation_w, 0, False)
         k.windowed = by_windows(&k)
         if not k.windowed:
             set_readers(&k, windows)
             plan(&k, &k.readers, &k.columns)
+            plan_rings(&k)
         run_bands(&k, threads)
     finally:
         release(&k)

@@ -5,8 +5,8 @@ from libc.string cimport memset
 
 from cyconv.kernels.bypass cimport bypasses
 from cyconv.kernels.fetch cimport STREAM_FAR
-from cyconv.kernels.reach cimport MOST, Reach, hull, most_terms, set_reach
-from cyconv.kernels.scratch cimport free, lines
+from cyconv.kernels.reach cimport MOST, Reach, hull, list_of, longest, most_terms, set_reach
+from cyconv.kernels.scratch cimport LINE, free, lines
 from cyconv.kernels.simd cimport VL, real
 from cyconv.kernels.tasks cimport heed
 
@@ -22,7 +22,8 @@ cdef enum Share:
 cdef struct Pool:
     Reach rows
     Reach columns
-    Reach readers       # of columns: the windows that hold each
+    Reach readers       # of columns: the windows that hold each,
+    Reach row_readers   # and of rows
     Py_ssize_t dilation_h
     Py_ssize_t dilation_w
     Py_ssize_t N
@@ -32,6 +33,11 @@ cdef struct Pool:
     Py_ssize_t strip    # outputs of a strip, and at most
     Py_ssize_t width    # the columns
     Py_ssize_t windows  # and windows that it reads
+    Py_ssize_t depth    # rows of the image that are searched for places, and kept
+    Py_ssize_t waiting  # rows of windows that are kept for the gradient
+    Py_ssize_t pitch    # numbers from one of either to the next
+    Py_ssize_t phases   # of columns, apart: see pool_search
+    Py_ssize_t phase_pitch
     const real* x
     real* y
     const real* dy
@@ -64,6 +70,7 @@ cdef inline int set_axes(
 
 cdef inline int set_readers(Pool* k, const Py_ssize_t[:, ::1] windows) except -1:
     cdef Py_ssize_t end = windows.shape[0] - 3, rows = windows[end, 2]
+    set_reach(&k.row_readers, &windows[0, 0], rows, &windows[end + 1, 0], k.H, k.dilation_h, 1, True)
     return set_reach(
         &k.readers, &windows[rows, 0], end - rows, &windows[end + 2, 0], k.W, k.dilation_w, 1, True
     )
@@ -73,6 +80,7 @@ cdef inline void release(Pool* k) noexcept:
     free(k.rows.block)
     free(k.columns.block)
     free(k.readers.block)
+    free(k.row_readers.block)
     free(k.held)
 
 
@@ -93,6 +101,11 @@ cdef inline int apart(const Reach* a) except -1:
     return True
 
 
+cdef inline bint half_empty(Py_ssize_t C) noexcept nogil:
+    """Whether so few channels leave vectors."""
+    return C % VL != 0 and C < 4*VL
+
+
 cdef inline int by_windows(const Pool* k) except -1:
     """Whether the gradient goes window by window, not one axis after the other: if few windows meet in a pixel.
 
@@ -101,11 +114,11 @@ cdef inline int by_windows(const Pool* k) except -1:
     cdef Py_ssize_t down = k.rows.source_step, across = k.columns.source_step
     if R == S and down == across == 2 and (R == 2 or R == 3):
         return True
-    if k.C % VL and k.C < 4*VL:
+    if half_empty(k.C):
         return False
     if k.share == EVENLY:
         return R*S <= 3*down*across
-    return R*S <= HELD or (apart(&k.rows) and apart(&k.columns))
+    return apart(&k.rows) and apart(&k.columns)
 
 
 cdef inline Py_ssize_t of_images(const Pool* k) noexcept:
@@ -138,5 +151,26 @@ cdef inline int plan(Pool* k, const Reach* outputs, const Reach* between) except
                 hull(between, first, last, &low, &high)
         k.width = max(k.width, high - low)
         o0 = o1
-    k.scratch = 4*lines(k.width*k.C + VL, sizeof(real)) + 3*lines(k.windows*k.C + VL, sizeof(real))
+    k.scratch = 2*lines(k.width*k.C + VL, sizeof(real))
     return 0
+
+
+cdef inline int plan_rings(Pool* k) except -1:
+    """What `plan` does, for a search of places; row_readers may be empty."""
+    k.depth, k.waiting = longest(&k.rows), longest(&k.row_readers)
+    k.pitch = lines(k.windows*k.C + VL, sizeof(real)) // <Py_ssize_t>sizeof(real)
+    k.phases, k.phase_pitch = 1, 0
+    if k.columns.source_step > 1 and k.columns.phased:
+        k.phases = k.columns.source_step
+        k.phase_pitch = lines((k.width // k.phases + 2)*k.C + VL, sizeof(real)) // <Py_ssize_t>sizeof(real)
+    k.scratch = (
+        2*lines((k.depth + k.waiting)*k.pitch + 2*VL, sizeof(real)) + lines(k.pitch, sizeof(real))
+        + lines(k.depth, sizeof(Py_ssize_t)) + lines(k.waiting, sizeof(Py_ssize_t))
+        + lines(2*k.phases*k.phase_pitch + VL, sizeof(real)) + 4*LINE
+    )
+    return 0
+
+
+cdef inline Py_ssize_t row_of_work(const Pool* k, Py_ssize_t row) noexcept nogil:
+    """Numbers of a strip that a row of windows reads."""
+    return list_of(&k.rows, row).terms*k.width*k.C

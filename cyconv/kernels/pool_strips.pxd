@@ -3,7 +3,7 @@
 # times as fast.  Only where a vector is a line of the cache: where lines are visited twice, strips are no faster.
 
 from cyconv.kernels.fetch cimport FAR, LINE
-from cyconv.kernels.pool_plan cimport Pool, of_images, of_windows
+from cyconv.kernels.pool_plan cimport Pool, half_empty, of_images, of_windows
 from cyconv.kernels.reach cimport List, Reach, list_of
 from cyconv.kernels.scratch cimport allocate
 from cyconv.kernels.simd cimport VL, real
@@ -45,7 +45,7 @@ cdef inline int even(const Reach* a, Py_ssize_t sources, Py_ssize_t* first) exce
 cdef inline int plan_strips(Pool* k) except -1:
     """Have the pooling done in strips if its windows are even and there are channels enough for whole vectors."""
     cdef Py_ssize_t o
-    if not IN_STRIPS or k.C < VL or (k.C % VL and k.C < 4*VL) or k.rows.source_step != k.columns.source_step:
+    if not IN_STRIPS or k.C < VL or half_empty(k.C) or k.rows.source_step != k.columns.source_step:
         return 0
     if not even(&k.rows, k.H, &k.top) or not even(&k.columns, k.W, &k.left):
         return 0

@@ -48,7 +48,7 @@ cdef inline void sum_pass(
             sum_vector(count, at, weight, first > 0, past, divisor, i + e, out + o + e, VL)
             e += VL
         if e < length:
-            sum_vector(count, at, weight, first > 0, past, divisor, i + e, out + o + e, length - e)
+            sum_vector(count, at, weight, first > 0, False, divisor, i + e, out + o + e, length - e)
 
 
 cdef inline void sum_terms(

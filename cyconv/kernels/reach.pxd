@@ -26,6 +26,7 @@ cdef struct Reach:
     Py_ssize_t first        # from this output on lists repeat
     Py_ssize_t repeats      # so many times
     bint steady             # and none that repeats is alone
+    bint phased             # outputs that are alike will follow each other, as will what they read (pool_search)
     # Outputs `out_step` apart mostly read the same terms, `source_step` on: alike[i] of those listed from i on do.
     Py_ssize_t out_step
     Py_ssize_t source_step
@@ -50,13 +51,29 @@ cdef struct Series:
     Py_ssize_t source_step
 
 
+cdef struct Layout:         # source i lies at i % cycle*within + i // cycle*beyond
+    Py_ssize_t cycle
+    Py_ssize_t within
+    Py_ssize_t beyond
+
+
+cdef inline Layout in_order(Py_ssize_t pitch) noexcept nogil:
+    cdef Layout l
+    l.cycle, l.within, l.beyond = 1, 0, pitch
+    return l
+
+
+cdef inline Py_ssize_t lies(const Layout* l, Py_ssize_t i) noexcept nogil:
+    return i*l.beyond if l.cycle == 1 else i % l.cycle*l.within + i // l.cycle*l.beyond
+
+
 cdef inline int are_alike(const Reach* a, Py_ssize_t o, Py_ssize_t p) except -1:
     cdef const Term* term = a.terms + a.start[o]
     cdef const Term* other = a.terms + a.start[p]
     cdef Py_ssize_t t, count = a.start[o + 1] - a.start[o]
     if a.start[p + 1] - a.start[p] != count or a.size[p] != a.size[o]:
         return False
-    if count > MOST and a.out_step != a.source_step:
+    if count > MOST and a.out_step != a.source_step and not a.phased:
         return False
     for t in range(count):
         heed(t)
@@ -73,7 +90,7 @@ cdef inline int set_reach(
     """Of `count` windows (first, taps, size) on an axis of `sources`, and a `middle` (cut, skipped) that repeats.
 
     A `divisor` other than 0 replaces the sizes.  Outputs of more terms than a pass takes stay alone, unless neighbours
-    read neighbours: a pass writes whole vectors.
+    read neighbours, or will: a pass writes whole vectors.
     """
     cdef Py_ssize_t j, s, o, stride = 1, terms = 0, cut = middle[0], skipped = middle[1]
     cdef real size
@@ -186,6 +203,16 @@ cdef inline Py_ssize_t most_terms(const Reach* a) except -1:
     for i in range(a.listed):
         heed(i)
         most = max(most, a.start[i + 1] - a.start[i])
+    return most
+
+
+cdef inline Py_ssize_t longest(const Reach* a) except -1:
+    """From the first to the last source of an output, at most."""
+    cdef Py_ssize_t i, most = 1
+    for i in range(a.listed):
+        heed(i)
+        if a.start[i] < a.start[i + 1]:
+            most = max(most, a.terms[a.start[i + 1] - 1].source - a.terms[a.start[i]].source + 1)
     return most
 
 
