@@ -45,6 +45,12 @@ def test_depthwise(stride, isa, dtype, threads):
     _expect_the_same(lambda x: cyconv.conv2d(x, w, stride=stride, padding=1, groups=x.shape[3]), x)
 
 
+def test_winograd(isa, dtype, threads):
+    x = _images(dtype, 4, channels=16)
+    w = np.random.default_rng(4).standard_normal((3, 3, 16, 64)).astype(dtype)
+    _expect_the_same(lambda x: cyconv.conv2d(x, w, padding=1, algorithm="winograd"), x)
+
+
 def test_where_a_vector_cannot_be_written_so(isa, dtype):
     """Pixels that are no whole vectors, and a result that begins between two lines."""
     x = _images(dtype, 0.25, channels=66)

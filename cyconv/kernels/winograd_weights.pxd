@@ -17,7 +17,7 @@ from cyconv.kernels.simd cimport (
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter4, transform_output3
-from cyconv.kernels.winograd_tiles cimport apart, padded, source_tile
+from cyconv.kernels.winograd_tiles cimport apart, expect_tiles, padded, source_tile
 
 cdef enum:
     RANGE = 64          # channels of x that a task of the weight gradient takes
@@ -41,6 +41,7 @@ cdef struct Gradient:
     Py_ssize_t K
     Py_ssize_t pad_h
     Py_ssize_t pad_w
+    bint far            # x and dy do not fit the caches
     Py_ssize_t across
     Py_ssize_t down
     Py_ssize_t tiles
@@ -79,6 +80,27 @@ cdef inline void gradient_tile(
             transform_filter4(t + i*4, u, 1)
             for j in range(6):
                 VSTORE(out + (i*6 + j)*step + q*VL, u[j])
+
+
+cdef inline void expect_next(
+    const Gradient* k, Py_ssize_t e, Py_ssize_t first, Py_ssize_t tiles, Py_ssize_t last, Py_ssize_t c0, Py_ssize_t c1,
+    Py_ssize_t panel, Py_ssize_t panel0, Py_ssize_t panel1,
+) noexcept nogil:
+    """Ask for a 36th of what is transformed next: the next panel's dy, or x and the first panel's dy of a new block."""
+    cdef Py_ssize_t panels = panels_of(k.K), column
+    panel += 1
+    if panel == panel1:
+        panel = panel0
+        first, tiles = first + tiles, min(k.block, last - first - tiles)
+        expect_tiles(
+            k.x, k.H, k.W, k.C, c0, c1, k.across, k.down, 2 - k.pad_h, 2 - k.pad_w, first + e*tiles // 36,
+            first + (e + 1)*tiles // 36,
+        )
+    column = panel_start(k.K, panels, panel)*VL
+    expect_tiles(
+        k.dy, k.OH, k.OW, k.K, column, min(k.K, panel_start(k.K, panels, panel + 1)*VL), k.across, k.down, 0, 0,
+        first + e*tiles // 36, first + (e + 1)*tiles // 36,
+    )
 
 
 cdef inline void filter_gradient(
@@ -179,6 +201,8 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
                     k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
             m_p = m + (panel - panel0) % k.waiting*36*step_m
             for e in range(36):
+                if k.far:
+                    expect_next(k, e, first, tiles, last, c0, c1, panel, panel0, panel1)
                 for i in range(tiles):
                     at[i] = xs + e*step_v + i*k.pitch
                 multiply_down(
