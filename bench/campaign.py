@@ -48,6 +48,12 @@ _DEPTHWISE = {
     "--peers torch-nhwc"
 }
 
+_FILTERS = {
+    f"filters-{dtype}-1t": f"layers --suite filters --direction forward,input_grad,weight_grad --dtype {dtype} "
+    "--peers torch-nhwc,torch-nchw,onnxruntime,jax"
+    for dtype in DTYPES
+}
+
 _STACKS = {
     f"stack-{network}-{dtype}-{threads}t": f"stack {network} --dtype {dtype} --threads {threads} --peers "
     "torch-nhwc,torch-nchw,onnxruntime,jax,im2col"
@@ -70,6 +76,7 @@ RUNS = {
     **_LIMITS,
     **_POOLS,
     **_DEPTHWISE,
+    **_FILTERS,
     **{f"overhead-{dtype}": f"overhead --dtype {dtype}" for dtype in DTYPES},
     **{f"choice-{dtype}": f"choice --batch 1,4,32 --dtype {dtype}" for dtype in DTYPES},
     **_ACCURACY,

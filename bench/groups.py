@@ -31,6 +31,11 @@ def _wide(layer: Layer) -> bool:
     )
 
 
+def _filter(layer: Layer) -> bool:
+    """Of an image of few channels, each by itself."""
+    return isinstance(layer, Conv) and layer.groups == layer.C == layer.K <= 4
+
+
 def _small(layer: Layer) -> bool:
     return isinstance(layer, Conv) and layer.flops("forward") < 1e6
 
@@ -39,10 +44,11 @@ GROUPS = (
     Group("every layer", BEST, lambda layer: True),
     Group("3x3, stride 1, C >= 32", BEST, _winograd),
     Group("below 1 MFLOP", BEST, _small),
-    Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups > 1),
+    Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups > 4),
+    Group("filters of images", BEST, _filter),
     Group("pooling", "torch-nhwc", lambda layer: isinstance(layer, Pool)),
     Group("C, K >= 64, >= 50 MFLOP", LIMIT, _wide),
-    Group("3 channels in", LIMIT, lambda layer: isinstance(layer, Conv) and layer.C == 3),
+    Group("3 channels in", LIMIT, lambda layer: isinstance(layer, Conv) and layer.C == 3 and layer.groups == 1),
     Group(
         "2x2/2 pooling",
         LIMIT,

@@ -234,6 +234,11 @@ _POOL = tuple(
     for N, H, C in ((64, 28, 6), (32, 32, 64), (4, 112, 64), (4, 56, 256))
 )
 
+_FILTERS = (  # of images, each channel by itself
+    *(Conv(1, 1024, 1024, 1, 1, R, R, 1, R // 2) for R in (3, 5, 9, 15)),
+    *(Conv(1, 512, 512, 3, 3, R, R, 1, R // 2, groups=3) for R in (3, 5, 9)),
+)
+
 _NOTEBOOK = (  # the cells of "CNN step by step", then a layer the size of LeNet's second
     Conv(10, 4, 4, 3, 8, 2, 2, 2, 2),
     Conv(10, 5, 7, 4, 8, 3, 3, 2, 1),
@@ -249,6 +254,7 @@ SUITES: dict[str, tuple[Layer, ...]] = {
     "lenet": _LENET,
     "cifar": _CIFAR,
     "pool": _POOL,
+    "filters": _FILTERS,
     "notebook": _NOTEBOOK,
 }
 

@@ -179,13 +179,19 @@ def _conv(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dil
     y = (N, h.output, v.output, K)
     check_size("the result", y)
     parameters = (*stride, h.before, v.before, *dilation, groups)
-    kernel = "depthwise" if groups == C > 1 and _depthwise_fits((R, S, c, K), stride, dilation, C) else "conv"
+    kernel = "depthwise" if groups == C and _depthwise_fits((R, S, c, K), stride, dilation, C) else "conv"
     return Conv((N, H, W, C), (R, S, c, K), y, parameters, kernel, N * h.output * v.output * K * R * S * c)
 
 
 def _depthwise_fits(w: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int], C: int) -> bool:
-    """With several filters to a channel, the depthwise kernel keeps the window of 8 by 7 outputs in K channels."""
+    """With several filters to a channel, the depthwise kernel keeps the window of 8 by 7 outputs in K channels.
+
+    One channel alone is for it where its rows can be taken as lines (kernels/depthwise_lines.pxd), with a vector for
+    every weight.
+    """
     R, S, _, K = w
+    if C == 1:
+        return K == 1 and stride == (1, 1) and R * S <= 1 << 11
     rows, columns = 7 * stride[0] + (R - 1) * dilation[0] + 1, 6 * stride[1] + (S - 1) * dilation[1] + 1
     return K == C or rows * columns * K <= 1 << 20
 

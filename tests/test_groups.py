@@ -16,6 +16,7 @@ EVERYWHERE = pytest.mark.usefixtures("isa", "threads")
 PLAIN = Conv((2, 5, 6, 12), (3, 3), 12, padding=1)
 DEPTHWISE = Conv((2, 7, 9, 6), (3, 3), 6, padding=1, groups=6)
 STRIPS = Conv((1, 9, 9, 37), (3, 3), 37, padding=1, groups=37)
+GREY = Conv((1, 6, 53, 1), (3, 3), 1, padding=1)
 
 CASES = (
     # Every number of groups, as many channels out as in, more, and fewer.
@@ -53,6 +54,22 @@ CASES = (
         for padding in (0, 2, 4)
     ),
     *(replace(STRIPS, x=(1, 3, 2, 37), dilation=d, padding=d) for d in (2, 3, 5)),
+    # Lines: every number of rows, columns around those of a vector and of several, channels that begin a vector
+    # anywhere in a pixel, windows of all forms, with gaps, that see nothing but what is beyond the image.
+    *(replace(GREY, x=(2, H, 53, 1)) for H in range(1, 12)),
+    *(replace(GREY, x=(1, 5, W, 1)) for W in (1, 2, 3, 7, 15, 16, 17, 18, 31, 33, 66, 67, 130, 261)),
+    *(replace(GREY, x=(1, 6, W, C), K=C, groups=C) for C in range(2, 9) for W in (12, 24, 49, 62)),
+    *(replace(GREY, kernel_size=f, padding=0) for f in ((1, 1), (2, 5), (5, 2), (4, 3), (6, 1), (1, 9))),
+    *(
+        replace(GREY, x=(1, 8, 53, C), K=C, groups=C, kernel_size=f, padding=(f[0] // 2, f[1] // 2))
+        for C in (1, 2, 3, 4)
+        for f in ((5, 5), (7, 7), (2, 4), (9, 3))
+    ),
+    *(replace(GREY, dilation=d, padding=p) for d in (2, 3, (2, 1), (1, 4)) for p in (1, 3)),
+    *(replace(GREY, x=(1, 6, 60, 3), K=3, groups=3, dilation=d, padding=3) for d in (2, (4, 1))),
+    *(replace(GREY, padding=p) for p in (0, 5, (0, 40), ((2, 0), (0, 3)), ((0, 1), (17, 0)))),
+    replace(GREY, stride=2),
+    replace(GREY, stride=(1, 2)),
     # Windows of other heights than widths, steps down other than steps along.
     *(replace(DEPTHWISE, x=(1, 9, 15, 6), kernel_size=(f, 3)) for f in (1, 2, 4, 5)),
     *(replace(DEPTHWISE, x=(1, 9, 15, 6), stride=stride) for stride in ((1, 2), (2, 1), (3, 1), (2, 2))),

@@ -7,7 +7,8 @@ Channels are the vector axis, and there is nothing to reduce over but the window
 the second-level cache by memory.  So neighbouring outputs are computed together, and a source vector is loaded once for
 all of them that use it.  Windows of 3x3, whose nine weights fit in registers, are taken in strips of several rows
 (strips.pxd), others in tiles of a row (depthwise_tiles.pxd), and those that no tile is compiled for, or whose
-maps are narrower, tap by tap.  The input gradient is the same loop over gradient axes (windows.pxd).
+maps are narrower, tap by tap.  Of few channels, down to the one of a grey image, a whole row is one vector
+(depthwise_lines.pxd).  The input gradient is the same loop over gradient axes (windows.pxd).
 
 Loop order: band of output rows, tile or strip of columns, phase, row or rows, vector of channels, window row; so the
 rows that two windows share are still in the caches, and the phases of a gradient complete the lines of the target
@@ -19,6 +20,9 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.bypass cimport bypasses
+from cyconv.kernels.depthwise_line_outputs cimport fill_table, lines_of_rows
+from cyconv.kernels.depthwise_line_weights cimport fold, line_products
+from cyconv.kernels.depthwise_lines cimport Lines, line_bytes, plan_lines, table_numbers
 from cyconv.kernels.depthwise_multiplier cimport fold_pixels, seen, spread_window
 from cyconv.kernels.depthwise_outputs cimport strips_of_rows
 from cyconv.kernels.depthwise_rows cimport TILE, lead_of
@@ -27,7 +31,7 @@ from cyconv.kernels.depthwise_tiles cimport Depthwise, first_of_tile, tile_of_ro
 from cyconv.kernels.depthwise_weights cimport Weights, strip_products, tile_products
 from cyconv.kernels.fetch cimport FAR, LINE
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases, first_phase
-from cyconv.kernels.scratch cimport APART, align, align_apart, allocate, lines
+from cyconv.kernels.scratch cimport APART, align, align_apart, allocate, lines, take
 from cyconv.kernels.shapes cimport check_bias, check_depthwise
 from cyconv.kernels.simd cimport DRAIN, VL, describe_build, real
 from cyconv.kernels.strips cimport SPAN
@@ -44,6 +48,7 @@ cdef struct Problem:
     const real* x       # source (N, h.size, w.size, C // spread)
     real* y             # target (N, H, W, C // fold)
     Depthwise tile
+    Lines lines
     Phases phases
     Py_ssize_t top      # the phases of the first row and column: to write y in order is up to 1.1 times as fast
     Py_ssize_t left
@@ -97,6 +102,9 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
                 if tile >= w.count or first >= last:
                     continue
                 x_n = f.x + n*h.size*w.size*(k.C // f.spread)
+                if f.lines.table != NULL:
+                    lines_of_rows(&f.lines, &h, x_n, y_n, first, last, scratch)
+                    continue
                 if f.width == SPAN:
                     strips_of_rows(&k, &h, &w, x_n, y_n, first, last, tile)
                     continue
@@ -112,6 +120,15 @@ cdef void output_task(const void* problem, Py_ssize_t task, char* scratch, Call*
         tile += f.width
     if k.past:
         DRAIN()
+
+
+cdef bint find_lines(Problem* f) noexcept:
+    """Whether the windows make lines."""
+    cdef bint strips = parts_of(f.phases.h, NULL) and parts_of(f.phases.w, NULL)
+    f.lines.table = NULL
+    if f.spread != 1 or f.fold != 1 or f.phases.n_h != 1 or f.phases.n_w != 1:
+        return False
+    return plan_lines(&f.lines, f.phases.h, f.phases.w, f.tile.C, strips, 24 if strips else 12)
 
 
 cdef Axis* find_strips(Problem* f) except? NULL:
@@ -134,7 +151,8 @@ cdef Axis* find_strips(Problem* f) except? NULL:
 
 cdef int run(const Problem* given, int threads) except -1:
     cdef Problem f = given[0]
-    cdef size_t size = 0, weights = f.weights*sizeof(real)
+    cdef size_t size = 0, table = 0, weights = f.weights*sizeof(real)
+    cdef bint in_lines
     cdef Py_ssize_t read, written
     cdef char* w
     cdef void* block = NULL
@@ -142,7 +160,8 @@ cdef int run(const Problem* given, int threads) except -1:
     if f.phases.n_h*f.phases.n_w == 0:
         return 0
     try:
-        parts = find_strips(&f)
+        in_lines = find_lines(&f)
+        parts = NULL if in_lines else find_strips(&f)
         f.top, f.left = first_phase(f.phases.h, f.phases.n_h), first_phase(f.phases.w, f.phases.n_w)
         f.tile.lead = lead_of(f.x, f.tile.C) if f.spread == 1 and f.fold == 1 else 0
         read, written = f.N*f.phases.h[0].size*f.phases.w[0].size*f.tile.C, f.N*f.H*f.tile.W*f.tile.C
@@ -150,16 +169,22 @@ cdef int run(const Problem* given, int threads) except -1:
         f.tile.past = VL == LINE and f.tile.lead == 0 and bypasses(f.y, f.tile.C, written, read)
         f.bands = ((f.H - 1) // f.phases.h[0].out_step + BAND) // BAND
         f.columns = (f.tile.W - 1) // f.phases.w[0].out_step + 1
-        if f.spread != 1:
+        if in_lines:
+            f.width, size, table = f.columns, line_bytes(&f.lines), lines(table_numbers(&f.lines), sizeof(real))
+        elif f.spread != 1:
             size = lines(seen(&f.phases.h[0], BAND)*seen(&f.phases.w[0], TILE)*f.tile.C, sizeof(real))
         elif f.fold != 1:
             size = lines(TILE*f.tile.C, sizeof(real))
-        block = allocate(threads*size + APART + VL*sizeof(real) + weights)
+        block = allocate(threads*size + table + APART + VL*sizeof(real) + weights)
         # A copy of the weights that begins elsewhere in a page than the source, or with 1024 channels they share a few
         # sets of the cache: that took up to 1.5 times as long.
-        w = align_apart(align(block) + threads*size, f.x) + (VL - f.tile.lead) % VL*sizeof(real)
+        w = align_apart(align(block) + threads*size + table, f.x) + (VL - f.tile.lead) % VL*sizeof(real)
         memcpy(w, f.tile.w, weights)
         f.tile.w = <real*>w
+        if in_lines:
+            f.lines.table = <real*>(align(block) + threads*size)
+            f.lines.relu = f.tile.relu
+            fill_table(&f.lines, f.phases.h, f.phases.w, f.tile.w, f.tile.S, f.tile.bias)
         return run_tasks(output_task, &f, f.N*f.bands, threads, align(block), size)
     finally:
         free(block)
@@ -225,6 +250,8 @@ cdef struct WeightProblem:
     real* totals        # [split][total, near][R*S + 1][K]: dw and, behind it, db
     Py_ssize_t spread
     bint strips
+    bint in_lines
+    Lines lines         # whose table is each task's own
     Py_ssize_t bands    # of all images
     Py_ssize_t splits
 
@@ -264,6 +291,30 @@ cdef void add_band(
         q += rows
 
 
+cdef void add_lines(
+    const WeightProblem* f, Py_ssize_t split, real* total, char* scratch, Call* call
+) noexcept nogil:
+    """A split's total, of lines: what a band gives is summed in one table, the bands' in another."""
+    cdef Weights k = f.tile
+    cdef Lines near = f.lines
+    cdef Py_ssize_t numbers = table_numbers(&near), rows = k.h.count, bands = (rows + BAND - 1) // BAND, band, n, q
+    cdef real* far
+    near.table = <real*>take(&scratch, numbers, sizeof(real))
+    far = <real*>take(&scratch, numbers, sizeof(real))
+    memset(near.table, 0, numbers*sizeof(real))
+    memset(far, 0, numbers*sizeof(real))
+    for band in range(split*f.bands // f.splits, (split + 1)*f.bands // f.splits):
+        if stopped(call, BAND*near.numbers*near.R*near.S):
+            return
+        n, q = band // bands, band % bands*BAND
+        line_products(
+            &near, k.biased, &k.h, f.x + n*k.h.size*near.size, f.dy + n*rows*near.numbers, q, min(q + BAND, rows),
+            scratch,
+        )
+        empty_into(near.table, far, numbers)
+    fold(&near, far, total)
+
+
 cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call* call) noexcept nogil:
     """A total of dw and db: of one range of the bands.  What NEAR tiles give is summed apart, behind it, so that no
     chain of additions gets long."""
@@ -272,6 +323,9 @@ cdef void weight_task(const void* problem, Py_ssize_t split, char* window, Call*
     cdef Py_ssize_t size = (k.h.taps*k.w.taps + 1)*k.C, bands = (k.h.count + BAND - 1) // BAND, band, q, tiles = 0
     cdef real* total = f.totals + 2*split*size
     memset(total, 0, 2*size*sizeof(real))
+    if f.in_lines:
+        add_lines(f, split, total, window, call)
+        return
     for band in range(split*f.bands // f.splits, (split + 1)*f.bands // f.splits):
         q = band % bands*BAND
         add_band(f, &k, band // bands, q, min(q + BAND, k.h.count), total, size, &tiles, window, call)
@@ -299,12 +353,15 @@ def weight_grad(
     f.x, f.dy, f.spread = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], dw.shape[3] // groups
     k.biased = db is not None
     f.strips = f.spread == 1 and strips_fit(&k.h, &k.w)
+    f.in_lines = f.spread == 1 and plan_lines(&f.lines, &k.h, &k.w, k.C, f.strips, 48 if f.strips else 12)
     f.bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
     f.splits = splits = min(SPLITS, f.bands, 1 + x.shape[0]*k.h.count*k.w.count // PIXELS)
     k.lead = lead_of(f.x, k.C) if f.spread == 1 else 0
     k.far = k.C*x.shape[0]*(x.shape[1]*x.shape[2] + k.h.count*k.w.count)*<Py_ssize_t>sizeof(real) > FAR
     size = (k.h.taps*k.w.taps + 1)*k.C
-    if f.spread != 1:
+    if f.in_lines:
+        window = 2*lines(table_numbers(&f.lines), sizeof(real)) + line_bytes(&f.lines)
+    elif f.spread != 1:
         window = lines(seen(&k.h, BAND)*seen(&k.w, TILE)*k.C, sizeof(real))
     block = allocate(lines(2*splits*size, sizeof(real)) + threads*window + APART)
     f.totals = totals = <real*>align_apart(align(block), f.x)
