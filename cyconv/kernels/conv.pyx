@@ -7,7 +7,7 @@ from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_tas
 from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, outer_task, plan_outer
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
 from cyconv.kernels.scratch cimport align, allocate, lines
-from cyconv.kernels.shapes cimport check_bias, check_conv
+from cyconv.kernels.shapes cimport Shapes, check_bias, check_conv, merge_window, shapes_of
 from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
@@ -113,11 +113,16 @@ def forward(
     x (N, H, W, C), w (R, S, C // groups, K), b (K,) or None, y (N, OH, OW, K); nothing is empty.
     """
     cdef Run run
-    cdef Axis h = forward_axis(x.shape[1], y.shape[1], w.shape[0], stride_h, pad_h, dilation_h)
-    cdef Axis v = forward_axis(x.shape[2], y.shape[2], w.shape[1], stride_w, pad_w, dilation_w)
-    check_conv(&x.shape[0], &w.shape[0], &y.shape[0], groups)
-    check_bias(b, y.shape[3])
-    set_forward(&run.work, x, w, b, y, groups, relu)
+    cdef Axis h, v
+    cdef Shapes s = shapes_of(&x.shape[0], &w.shape[0], &y.shape[0])
+    check_conv(s.x, s.w, s.y, groups)
+    check_bias(b, s.y[3])
+    merge_window(&s, groups, pad_h, pad_w)
+    h = forward_axis(s.x[1], s.y[1], s.w[0], stride_h, pad_h, dilation_h)
+    v = forward_axis(s.x[2], s.y[2], s.w[1], stride_w, pad_w, dilation_w)
+    set_forward(
+        &run.work, &s, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &y[0, 0, 0, 0], groups, relu
+    )
     run.phases.h, run.phases.w, run.phases.n_h, run.phases.n_w = &h, &v, 1, 1
     run_phases(&run, threads)
 
@@ -134,27 +139,37 @@ def input_grad(
     """
     cdef Run run
     cdef Narrow narrow
-    check_conv(&dx.shape[0], &w.shape[0], &dy.shape[0], groups)
-    check_bias(b, dx.shape[3])
-    find_phases(
-        &run.phases, &dy.shape[0], &w.shape[0], &dx.shape[0], stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
-    )
+    cdef Shapes s = shapes_of(&dx.shape[0], &w.shape[0], &dy.shape[0])
+    cdef const real* bias = NULL if b is None else &b[0]
+    cdef real* repeated = NULL
+    cdef Py_ssize_t c
+    check_conv(s.x, s.w, s.y, groups)
+    check_bias(b, s.x[3])
+    run.phases.h = NULL
     try:
-        fill_gaps(&run.phases, dx, b, relu, threads)
+        if merge_window(&s, groups, pad_h, pad_w):
+            stride_h = stride_w = dilation_h = dilation_w = 1
+            if b is not None:
+                bias = repeated = <real*>allocate(s.x[3]*sizeof(real))
+                for c in range(s.x[3]):
+                    repeated[c] = b[c % dx.shape[3]]
+        find_phases(&run.phases, s.y, s.w, s.x, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+        fill_gaps(&run.phases, s.x, bias, relu, &dx[0, 0, 0, 0], threads)
         if groups == 1 and dilation_w == 1:
             narrow.phases = run.phases
-            narrow.N, narrow.OH, narrow.OW, narrow.K = dy.shape[0], dy.shape[1], dy.shape[2], dy.shape[3]
-            narrow.H, narrow.W, narrow.C = dx.shape[1], dx.shape[2], dx.shape[3]
-            narrow.R, narrow.S, narrow.stride_w, narrow.pad_w = w.shape[0], w.shape[1], stride_w, pad_w
+            narrow.N, narrow.OH, narrow.OW, narrow.K = s.y[0], s.y[1], s.y[2], s.y[3]
+            narrow.H, narrow.W, narrow.C = s.x[1], s.x[2], s.x[3]
+            narrow.R, narrow.S, narrow.stride_w, narrow.pad_w = s.w[0], s.w[1], stride_w, pad_w
             if narrow_pays(&narrow):
-                narrow.dy, narrow.dx, narrow.bias = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], NULL if b is None else &b[0]
+                narrow.dy, narrow.dx, narrow.bias = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], bias
                 narrow.relu = relu
                 run_narrow(&narrow, &w[0, 0, 0, 0], threads)
                 return
-        set_gradient(&run.work, dy, w, b, dx, groups, relu)
+        set_gradient(&run.work, &s, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], bias, &dx[0, 0, 0, 0], groups, relu)
         run_phases(&run, threads)
     finally:
         free(run.phases.h)
+        free(repeated)
 
 
 def weight_grad(
@@ -170,12 +185,14 @@ def weight_grad(
     cdef Py_ssize_t tasks
     cdef size_t size, biases, shared
     cdef void* block
-    check_conv(&x.shape[0], &dw.shape[0], &dy.shape[0], groups)
-    k.source.x, k.source.C = &x[0, 0, 0, 0], x.shape[3]
-    k.source.h = forward_axis(x.shape[1], dy.shape[1], dw.shape[0], stride_h, pad_h, dilation_h)
-    k.source.w = forward_axis(x.shape[2], dy.shape[2], dw.shape[1], stride_w, pad_w, dilation_w)
-    k.dy, k.pixels = &dy[0, 0, 0, 0], dy.shape[0]*dy.shape[1]*dy.shape[2]
-    k.K, k.groups = dy.shape[3] // groups, groups
+    cdef Shapes s = shapes_of(&x.shape[0], &dw.shape[0], &dy.shape[0])
+    check_conv(s.x, s.w, s.y, groups)
+    merge_window(&s, groups, pad_h, pad_w)
+    k.source.x, k.source.C = &x[0, 0, 0, 0], s.x[3]
+    k.source.h = forward_axis(s.x[1], s.y[1], s.w[0], stride_h, pad_h, dilation_h)
+    k.source.w = forward_axis(s.x[2], s.y[2], s.w[1], stride_w, pad_w, dilation_w)
+    k.dy, k.pixels = &dy[0, 0, 0, 0], s.y[0]*s.y[1]*s.y[2]
+    k.K, k.groups = s.y[3] // groups, groups
     k.dw = &dw[0, 0, 0, 0]
     k.db = NULL if db is None else &db[0]
     plan_outer(&k, threads)

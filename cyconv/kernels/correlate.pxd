@@ -21,6 +21,7 @@
 from libc.string cimport memset
 
 from cyconv.kernels.scratch cimport LINE, lines, take
+from cyconv.kernels.shapes cimport Shapes
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, load_lanes, real, transpose, vec
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, Panel, multiply_across, panel_at, panels_of, tile_rows
@@ -57,39 +58,34 @@ cdef struct Work:
 
 
 cdef inline void set_forward(
-    Work* k, const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] y,
-    Py_ssize_t groups, bint relu,
-) noexcept:
+    Work* k, const Shapes* s, const real* x, const real* w, const real* b, real* y, Py_ssize_t groups, bint relu
+) noexcept nogil:
     """Everything but the axes, for y = conv(x, w)."""
-    cdef Py_ssize_t K = y.shape[3]
-    k.images = x.shape[0]
-    k.source.x, k.source.C, k.C = &x[0, 0, 0, 0], x.shape[3], x.shape[3] // groups
-    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], k.C*K
+    cdef Py_ssize_t K = s.y[3]
+    k.images = s.x[0]
+    k.source.x, k.source.C, k.C = x, s.x[3], s.x[3] // groups
+    k.weights.w, k.weights.S, k.weights.tap = w, s.w[1], k.C*K
     k.weights.row, k.weights.column, k.weights.group = K, 1, K // groups
-    set_target(k, b, y, groups, relu)
+    set_target(k, s.y, b, y, groups, relu)
 
 
 cdef inline void set_gradient(
-    Work* k, const real[:, :, :, ::1] dy, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] dx,
-    Py_ssize_t groups, bint relu,
-) noexcept:
+    Work* k, const Shapes* s, const real* dy, const real* w, const real* b, real* dx, Py_ssize_t groups, bint relu
+) noexcept nogil:
     """Everything but the axes, for the dx of conv(x, w): the weights are read transposed, the taps backwards."""
-    cdef Py_ssize_t K = dy.shape[3]
-    k.images = dy.shape[0]
-    k.source.x, k.source.C, k.C = &dy[0, 0, 0, 0], K, K // groups
-    k.weights.w, k.weights.S, k.weights.tap = &w[0, 0, 0, 0], w.shape[1], w.shape[2]*K
+    cdef Py_ssize_t K = s.y[3]
+    k.images = s.y[0]
+    k.source.x, k.source.C, k.C = dy, K, K // groups
+    k.weights.w, k.weights.S, k.weights.tap = w, s.w[1], s.w[2]*K
     k.weights.row, k.weights.column, k.weights.group = 1, K, K // groups
-    set_target(k, b, dx, groups, relu)
+    set_target(k, s.x, b, dx, groups, relu)
 
 
 cdef inline void set_target(
-    Work* k, const real[::1] b, real[:, :, :, ::1] y, Py_ssize_t groups, bint relu
-) noexcept:
-    k.target.y, k.target.H, k.target.W = &y[0, 0, 0, 0], y.shape[1], y.shape[2]
-    k.target.K, k.target.groups, k.target.relu = y.shape[3] // groups, groups, relu
-    k.target.bias = NULL
-    if b is not None:
-        k.target.bias = &b[0]
+    Work* k, const Py_ssize_t* shape, const real* b, real* y, Py_ssize_t groups, bint relu
+) noexcept nogil:
+    k.target.y, k.target.H, k.target.W = y, shape[1], shape[2]
+    k.target.K, k.target.groups, k.target.relu, k.target.bias = shape[3] // groups, groups, relu, b
 
 
 cdef inline Py_ssize_t pixel_block(const Source* s) noexcept nogil:

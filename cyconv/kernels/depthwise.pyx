@@ -229,7 +229,7 @@ def input_grad(
         &f.phases, &dy.shape[0], &w.shape[0], &dx.shape[0], stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
     )
     try:
-        fill_gaps(&f.phases, dx, b, relu, threads)
+        fill_gaps(&f.phases, &dx.shape[0], f.tile.bias, relu, f.y, threads)
         run(&f, threads)
     finally:
         free(f.phases.h)

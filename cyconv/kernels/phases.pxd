@@ -86,19 +86,19 @@ cdef inline void fill_task(const void* problem, Py_ssize_t index, char* scratch,
 
 
 cdef inline int fill_gaps(
-    const Phases* p, real[:, :, :, ::1] y, const real[::1] bias, bint relu, int threads
+    const Phases* p, const Py_ssize_t* shape, const real* bias, bint relu, real* y, int threads
 ) except -1:
     """y = act(bias) everywhere, if there are outputs that no tap leads to."""
     cdef Fill f
-    cdef Py_ssize_t C = y.shape[3], c
+    cdef Py_ssize_t C = shape[3], c
     cdef real* value = NULL
-    if outputs_of(p.h, p.n_h) == y.shape[1] and outputs_of(p.w, p.n_w) == y.shape[2]:
+    if outputs_of(p.h, p.n_h) == shape[1] and outputs_of(p.w, p.n_w) == shape[2]:
         return 0
-    if bias is not None:
+    if bias != NULL:
         value = <real*>allocate(C*sizeof(real))
         for c in range(C):
             value[c] = 0 if relu and 0 > bias[c] else bias[c]
-    f.y, f.pixels, f.C, f.value = &y[0, 0, 0, 0], y.shape[0]*y.shape[1]*y.shape[2], C, value
+    f.y, f.pixels, f.C, f.value = y, shape[0]*shape[1]*shape[2], C, value
     f.span = max(1, PORTION // C)
     try:
         return run_tasks(fill_task, &f, (f.pixels + f.span - 1) // f.span, threads, NULL, 0)

@@ -24,7 +24,7 @@ from cyconv.kernels.correlate cimport Target, Work, set_forward, set_gradient
 from cyconv.kernels.fetch cimport FAR, LINE, fetch_pixels
 from cyconv.kernels.outer cimport add_splits
 from cyconv.kernels.scratch cimport align, allocate, lines, take
-from cyconv.kernels.shapes cimport check_bias, check_winograd
+from cyconv.kernels.shapes cimport Shapes, check_bias, check_winograd, shapes_of
 from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport (
     DRAIN, MR, NR, VGREATER, VL, VLOAD, VSELECT, VZERO, describe_build, load_upto, real, vec,
@@ -261,9 +261,11 @@ def forward(
 ):
     """As conv.forward, for w (3, 3, C, K), stride 1, dilation 1, one group; `filters` is what `prepare` made of w."""
     cdef Work k
+    cdef Shapes s
     check_winograd(&x.shape[0], &w.shape[0], &y.shape[0])
     check_bias(b, y.shape[3])
-    set_forward(&k, x, w, b, y, 1, relu)
+    s = shapes_of(&x.shape[0], &w.shape[0], &y.shape[0])
+    set_forward(&k, &s, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &y[0, 0, 0, 0], 1, relu)
     k.source.h = forward_axis(x.shape[1], y.shape[1], 3, 1, pad_h, 1)
     k.source.w = forward_axis(x.shape[2], y.shape[2], 3, 1, pad_w, 1)
     run(&k, NULL if filters is None else &filters[0], threads)
@@ -296,9 +298,11 @@ def input_grad(
 ):
     """As conv.input_grad, for w (3, 3, C, K), stride 1, dilation 1, one group."""
     cdef Work k
+    cdef Shapes s
     check_winograd(&dx.shape[0], &w.shape[0], &dy.shape[0])
     check_bias(b, dx.shape[3])
-    set_gradient(&k, dy, w, b, dx, 1, relu)
+    s = shapes_of(&dx.shape[0], &w.shape[0], &dy.shape[0])
+    set_gradient(&k, &s, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &dx[0, 0, 0, 0], 1, relu)
     k.source.h = gradient_axis(dy.shape[1], dx.shape[1], 3, 1, pad_h, 1, 0)
     k.source.w = gradient_axis(dy.shape[2], dx.shape[2], 3, 1, pad_w, 1, 0)
     run(&k, NULL, threads)
