@@ -128,7 +128,7 @@ cdef bint find_lines(Problem* f) noexcept:
     f.lines.table = NULL
     if f.spread != 1 or f.fold != 1 or f.phases.n_h != 1 or f.phases.n_w != 1:
         return False
-    return plan_lines(&f.lines, f.phases.h, f.phases.w, f.tile.C, strips, 24 if strips else 12)
+    return plan_lines(&f.lines, f.phases.h, f.phases.w, f.tile.C, strips, False)
 
 
 cdef Axis* find_strips(Problem* f) except? NULL:
@@ -353,7 +353,7 @@ def weight_grad(
     f.x, f.dy, f.spread = &x[0, 0, 0, 0], &dy[0, 0, 0, 0], dw.shape[3] // groups
     k.biased = db is not None
     f.strips = f.spread == 1 and strips_fit(&k.h, &k.w)
-    f.in_lines = f.spread == 1 and plan_lines(&f.lines, &k.h, &k.w, k.C, f.strips, 48 if f.strips else 12)
+    f.in_lines = f.spread == 1 and plan_lines(&f.lines, &k.h, &k.w, k.C, f.strips, True)
     f.bands = x.shape[0]*((k.h.count + BAND - 1) // BAND)
     f.splits = splits = min(SPLITS, f.bands, 1 + x.shape[0]*k.h.count*k.w.count // PIXELS)
     k.lead = lead_of(f.x, k.C) if f.spread == 1 else 0

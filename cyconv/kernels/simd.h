@@ -193,6 +193,11 @@ typedef lane mask;
 
 /* The first n <= VL lanes, zeros after them: what is left of a row of channels.  Memory past them is never touched;
  * masked instructions, because a memcpy of variable length is a call. */
+#if defined(VECTORS) && defined(__AVX2__)
+enum { MASKED = 1 };
+#else
+enum { MASKED = 0 };
+#endif
 #if defined(__AVX512F__) && REAL_BITS == 32
 static inline vec load_lanes(const real *p, int n) {
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);

@@ -13,6 +13,7 @@ cdef extern from "simd.h" nogil:
         NV
         NR
         KC
+        MASKED
         REAL_BITS
     const int VBYTES, OPENMP
     const char* ISA
