@@ -9,7 +9,7 @@ from bench.contest import best_peer
 from bench.groups import BEST, GROUPS, LIMIT, Group
 from bench.peers import OURS
 from bench.results import Row, Run
-from bench.suites import layer_of
+from bench.suites import Pool, layer_of
 from bench.tables import Table, geometric_mean, percent, plural
 
 KEYS = ("direction", "dtype", "threads", "algorithm")
@@ -107,7 +107,7 @@ def _scores(run: Run, row: Row, key: str) -> Iterator[tuple[Group, Score]]:
     """The row by the measure of each group it belongs to, with the time of cyconv under that key."""
     layer = layer_of(row["suite"], row["layer"], row["N"])
     timings = row["timings"]
-    if key not in timings:
+    if key not in timings or (key == DIRECT and isinstance(layer, Pool)):  # pooling has no algorithms
         return
     ours = timings[key]["best"]
     for group in GROUPS:
