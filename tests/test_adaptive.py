@@ -45,6 +45,20 @@ def test_adaptive_average(shape, output_size, dtype, rng):
 
 
 @EVERYWHERE
+@pytest.mark.parametrize("C", [2, 4, 8, 16])
+@pytest.mark.parametrize("W", range(3, 13))
+def test_gradients_of_windows_at_any_distances(W, C, dtype, rng):
+    """Pixels of one vector, whose windows of few pixels are kept in registers."""
+    for columns in range(1, W + 1):
+        x, dy = integers(rng, 1, 7, W, C), integers(rng, 1, 4, columns, C)
+        dx = cyconv.adaptive_max_pool2d_backward(dy.astype(dtype), x.astype(dtype))
+        assert_exact(dx, reference.adaptive_max_pool2d_backward(dy, x))
+        dx = cyconv.adaptive_avg_pool2d_backward(dy.astype(dtype), x.shape)
+        size = reference.adaptive_avg_pool2d_backward(abs(dy), x.shape)
+        assert_rounded(dx, reference.adaptive_avg_pool2d_backward(dy, x.shape), size, terms=9)
+
+
+@EVERYWHERE
 @pytest.mark.parametrize(("shape", "output_size"), CASES, ids=str)
 def test_adaptive_maximum(shape, output_size, dtype, rng):
     x = integers(rng, *shape)

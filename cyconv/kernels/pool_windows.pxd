@@ -134,7 +134,7 @@ cdef inline void give_run(
     cdef lvec place = LFILL(0)
     cdef mask hit
     cdef bint past = w.past and r_new == 0 and s_new == 0
-    cdef Py_ssize_t _
+    cdef Py_ssize_t step = (S - s_new)*w.across, _      # that of a window alone, of an adaptive pooling, may be another
     cdef int r, s
     load_taps(0, kept, R, S, r_new, s_new, dx, w, left, sums)
     if share != EVENLY:
@@ -172,8 +172,8 @@ cdef inline void give_run(
             for r in range(R):
                 sums[r*S + s] = sums[r*S + s + S - kept]
                 value[r*S + s] = value[r*S + s + S - kept]
-        x += w.step
-        dx += w.step
+        x += step
+        dx += step
         dy += C
     store_taps(False, kept, R, S, dx, w, left, sums)
 
