@@ -7,8 +7,8 @@
 # without being read, and dx is not filled with zeros before: that is up to 1.4 times as fast.  From memory it is 1.1 to
 # 1.7 times as fast if what the row of windows below reads and writes is asked for meanwhile.
 #
-# This is the way for windows that do not meet, and for those of few pixels.  Windows that share many are faster one
-# axis after the other (pool_max_grad).
+# This is the way for windows that do not meet, and for those of which few meet in a pixel (by_windows).  Others are
+# faster one axis after the other (pool_max_grad).
 
 from libc.string cimport memset
 

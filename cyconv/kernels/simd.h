@@ -87,7 +87,6 @@ typedef __mmask8 mask;
 #define VEQUAL(a, b) VCOMPARE(a, b, _CMP_EQ_OQ)
 #define VUNEQUAL(a, b) VCOMPARE(a, b, _CMP_NEQ_UQ)
 #define LEQUAL(a, b) LCOMPARE(a, b, _MM_CMPINT_EQ)
-#define LLESS(a, b) LCOMPARE(a, b, _MM_CMPINT_LT)
 #else
 typedef lane mask __attribute__((vector_size(VBYTES)));
 #define VGREATER(a, b) ((mask)((a) > (b)))
@@ -95,7 +94,6 @@ typedef lane mask __attribute__((vector_size(VBYTES)));
 #define VEQUAL(a, b) ((mask)((a) == (b)))
 #define VUNEQUAL(a, b) ((mask)((a) != (b)))
 #define LEQUAL(a, b) ((mask)((a) == (b)))
-#define LLESS(a, b) ((mask)((a) < (b)))
 #define VSELECT(m, a, b) ((vec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
 #define LSELECT(m, a, b) ((lvec)(((m) & (mask)(a)) | (~(m) & (mask)(b))))
 #endif
@@ -176,7 +174,6 @@ typedef lane mask;
 #define VEQUAL(a, b) (-(lane)((a) == (b)))
 #define VUNEQUAL(a, b) (-(lane)((a) != (b)))
 #define LEQUAL(a, b) (-(lane)((a) == (b)))
-#define LLESS(a, b) (-(lane)((a) < (b)))
 #define VSELECT(m, a, b) ((m) ? (a) : (b))
 #define LSELECT(m, a, b) ((m) ? (a) : (b))
 #define VMAX(a, b) ((a) > (b) ? (a) : (b))

@@ -37,7 +37,6 @@ cdef extern from "simd.h" nogil:
     mask VEQUAL(vec, vec)
     mask VUNEQUAL(vec, vec)
     mask LEQUAL(lvec, lvec)
-    mask LLESS(lvec, lvec)
     vec VSELECT(mask, vec, vec)
     lvec LSELECT(mask, lvec, lvec)
     vec VMAX(vec, vec)
