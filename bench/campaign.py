@@ -48,9 +48,10 @@ _DEPTHWISE = {
     "--peers torch-nhwc"
 }
 
-_FILTERS = {
-    f"filters-{dtype}-1t": f"layers --suite filters --direction forward,input_grad,weight_grad --dtype {dtype} "
+_FEW = {
+    f"{suite}-{dtype}-1t": f"layers --suite {suite} --direction forward,input_grad,weight_grad --dtype {dtype} "
     "--peers torch-nhwc,torch-nchw,onnxruntime,jax"
+    for suite in ("filters", "few")
     for dtype in DTYPES
 }
 
@@ -76,7 +77,7 @@ RUNS = {
     **_LIMITS,
     **_POOLS,
     **_DEPTHWISE,
-    **_FILTERS,
+    **_FEW,
     **{f"overhead-{dtype}": f"overhead --dtype {dtype}" for dtype in DTYPES},
     **{f"choice-{dtype}": f"choice --batch 1,4,32 --dtype {dtype}" for dtype in DTYPES},
     **_ACCURACY,

@@ -36,6 +36,11 @@ def _filter(layer: Layer) -> bool:
     return isinstance(layer, Conv) and layer.groups == layer.C == layer.K <= 4
 
 
+def _few(layer: Layer) -> bool:
+    """From or to fewer channels than a vector holds."""
+    return isinstance(layer, Conv) and layer.groups == 1 and min(layer.C, layer.K) <= 6
+
+
 def _small(layer: Layer) -> bool:
     return isinstance(layer, Conv) and layer.flops("forward") < 1e6
 
@@ -46,6 +51,7 @@ GROUPS = (
     Group("below 1 MFLOP", BEST, _small),
     Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups > 4),
     Group("filters of images", BEST, _filter),
+    Group("from or to at most 6 channels", BEST, _few),
     Group("pooling", "torch-nhwc", lambda layer: isinstance(layer, Pool)),
     Group("C, K >= 64, >= 50 MFLOP", LIMIT, _wide),
     Group("3 channels in", LIMIT, lambda layer: isinstance(layer, Conv) and layer.C == 3 and layer.groups == 1),

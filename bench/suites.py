@@ -239,6 +239,20 @@ _FILTERS = (  # of images, each channel by itself
     *(Conv(1, 512, 512, 3, 3, R, R, 1, R // 2, groups=3) for R in (3, 5, 9)),
 )
 
+_FEW = (  # channels: how networks begin and end
+    Conv(32, 32, 32, 1, 6, 5, 5),  # LeNet
+    Conv(32, 28, 28, 1, 32, 3, 3),  # the usual first network for MNIST
+    _conv(32, 32, 3, 32, 3),  # and for CIFAR-10
+    Conv(4, 64, 64, 3, 64, 4, 4, 2, 1),  # DCGAN's discriminator
+    _conv(1, 512, 1, 4, 7),  # a bank of filters
+    _conv(1, 256, 3, 3, 5),  # from colours to colours
+    _conv(4, 64, 128, 3, 3),  # the end of a diffusion model,
+    _conv(32, 28, 16, 1, 3),  # of an autoencoder,
+    _conv(2, 128, 32, 1, 5),  # of SRCNN,
+    Conv(4, 128, 128, 64, 1, 1, 1),  # of a U-Net for two classes,
+    Conv(4, 64, 64, 32, 4, 1, 1),  # and for four
+)
+
 _NOTEBOOK = (  # the cells of "CNN step by step", then a layer the size of LeNet's second
     Conv(10, 4, 4, 3, 8, 2, 2, 2, 2),
     Conv(10, 5, 7, 4, 8, 3, 3, 2, 1),
@@ -255,6 +269,7 @@ SUITES: dict[str, tuple[Layer, ...]] = {
     "cifar": _CIFAR,
     "pool": _POOL,
     "filters": _FILTERS,
+    "few": _FEW,
     "notebook": _NOTEBOOK,
 }
 

@@ -23,7 +23,9 @@ TILE = 36
 BLOCK = 120  # tiles whose filters are transformed together (kernels/winograd.pyx)
 KEPT = 1 << 14  # filters that are transformed once for all blocks
 SINGLE = 64  # tiles of a weight gradient in a single block: x is then transformed once (kernels/winograd_weights.pxd)
-LANES = 8  # outputs are computed in vectors of so many, or some such number
+LANES = 8  # channels are computed in vectors of so many, or some such number
+ROWS = 6  # and tiles, or the rows of a weight gradient, so many together
+FEW = 0.85  # what a product with few channels costs directly, where no lanes are idle (kernels/planes.pxd, slim.pxd)
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 7.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
 GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each group of channels of the other operand
@@ -137,14 +139,19 @@ def _obstacle(g: Conv) -> str:
 def winograd_cost(g: Conv, direction: str) -> float:
     """What F(4x4, 3x3) costs, as a share of direct convolution."""
     (N, H, W, K), C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
-    K = -(-K // LANES) * LANES
+    direct = 9 * N * H * W * C * (FEW * K + 0.5 if K <= LANES else _up(K, LANES))
     tiles = N * -(-H // 4) * -(-W // 4)
+    lanes, K = _up(C, LANES), _up(K, LANES)
     if direction == "weight_grad":
-        products = tiles * C * K * PRODUCT
+        products = tiles * _up(C, ROWS) * K * PRODUCT
         groups = 1 if tiles <= SINGLE else -(-K // 128)
-        transforms = tiles * (C * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
+        transforms = tiles * (lanes * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
     else:
-        products = -(-tiles // 6) * 6 * C * K * PRODUCT
+        products = _up(tiles, ROWS) * C * K * PRODUCT
         blocks = 1 if C * K <= KEPT else -(-tiles // BLOCK)
-        transforms = tiles * (C + K) * TILE_TRANSFORM + blocks * C * K * FILTER_TRANSFORM
-    return TILE * (products + transforms) / (9 * N * H * W * C * K)
+        transforms = tiles * (lanes + K) * TILE_TRANSFORM + blocks * C * K * FILTER_TRANSFORM
+    return TILE * (products + transforms) / direct
+
+
+def _up(count: int, step: int) -> int:
+    return -(-count // step) * step

@@ -3,13 +3,17 @@
 from libc.stdlib cimport free
 
 from cyconv.kernels.correlate cimport Work, correlate_task, pixel_block, set_forward, set_gradient, work_bytes
-from cyconv.kernels.narrow cimport Narrow, narrow_bytes, narrow_pays, narrow_task, pack_rows, product_width
-from cyconv.kernels.outer cimport Outer, add_splits, outer_bytes, outer_task, plan_outer
+from cyconv.kernels.outer cimport MOST_SPLITS, Outer, add_splits, outer_bytes, outer_task, plan_outer
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
+from cyconv.kernels.plane_outputs cimport PlaneOutputs, output_bytes, pack_taps, plane_output_task
+from cyconv.kernels.plane_weights cimport PlaneWeights, plane_weight_task, weight_bytes, weights_of
+from cyconv.kernels.planes cimport Planes, blocks_of, plan_planes
 from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport Shapes, check_bias, check_conv, merge_window, shapes_of
 from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
+from cyconv.kernels.slim cimport slim_bytes, slim_runs_pay, slim_task
+from cyconv.kernels.slim_weights cimport slim_weight_bytes, slim_weight_task
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport panels_of
 from cyconv.kernels.windows cimport Axis, forward_axis, plan_segments
@@ -43,7 +47,10 @@ cdef void phase_task(const void* problem, Py_ssize_t index, char* scratch, Call*
     set_phase(&k, &run.phases, index % phases)
     index //= phases
     if index // k.parts*k.block < k.pixels and not stopped(call, SETUP):
-        correlate_task(&k, index, scratch, call)
+        if slim_runs_pay(&k.source, k.target.K, k.target.groups):
+            slim_task(&k, index, scratch, call)
+        else:
+            correlate_task(&k, index, scratch, call)
 
 
 cdef size_t share_out(Run* run, int threads) noexcept nogil:
@@ -71,7 +78,7 @@ cdef size_t share_out(Run* run, int threads) noexcept nogil:
     run.tasks = (pixels + k.block - 1) // k.block*k.parts
     for corner in range(4):
         set_phase(k, p, corners[corner])
-        size = max(size, work_bytes(k))
+        size = max(size, slim_bytes(k) if slim_runs_pay(&k.source, k.target.K, k.target.groups) else work_bytes(k))
     return lines(size, 1)
 
 
@@ -90,15 +97,20 @@ cdef int run_phases(Run* run, int threads) except -1:
         free(block)
 
 
-cdef int run_narrow(Narrow* k, const real* w, int threads) except -1:
-    cdef size_t shared = lines(k.R*k.K*product_width(k), sizeof(real)), size = lines(narrow_bytes(k), 1)
-    cdef void* block = allocate(shared + size*threads)
+cdef int run_planes(
+    PlaneOutputs* k, Py_ssize_t images, const real* w, Py_ssize_t tap, Py_ssize_t row, Py_ssize_t column, int threads
+) except -1:
+    cdef const Planes* p = &k.planes
+    cdef Py_ssize_t tasks = images*blocks_of(p)
+    cdef size_t size = lines(output_bytes(p), 1), shared = lines(p.h.taps*p.w.taps*p.C*p.K, sizeof(real))
+    cdef void* block
+    threads = <int>min(threads, tasks)
+    block = allocate(shared + size*threads)
     k.packed = <real*>align(block)
-    k.outputs = (k.H - 1) // k.phases.h[0].out_step + 1
     try:
         with nogil:
-            pack_rows(k, w)
-        return run_tasks(narrow_task, k, k.N*k.phases.n_h*k.outputs, threads, align(block) + shared, size)
+            pack_taps(p, w, tap, row, column, k.packed)
+        return run_tasks(plane_output_task, k, tasks, threads, align(block) + shared, size)
     finally:
         free(block)
 
@@ -113,6 +125,7 @@ def forward(
     x (N, H, W, C), w (R, S, C // groups, K), b (K,) or None, y (N, OH, OW, K); nothing is empty.
     """
     cdef Run run
+    cdef PlaneOutputs planes
     cdef Axis h, v
     cdef Shapes s = shapes_of(&x.shape[0], &w.shape[0], &y.shape[0])
     check_conv(s.x, s.w, s.y, groups)
@@ -120,6 +133,10 @@ def forward(
     merge_window(&s, groups, pad_h, pad_w)
     h = forward_axis(s.x[1], s.y[1], s.w[0], stride_h, pad_h, dilation_h)
     v = forward_axis(s.x[2], s.y[2], s.w[1], stride_w, pad_w, dilation_w)
+    if groups == 1 and plan_planes(&planes.planes, &x[0, 0, 0, 0], &h, &v, s.x[3], s.y[3], False):
+        planes.y, planes.bias, planes.relu = &y[0, 0, 0, 0], NULL if b is None else &b[0], relu
+        run_planes(&planes, s.x[0], &w[0, 0, 0, 0], s.x[3]*s.y[3], s.y[3], 1, threads)
+        return
     set_forward(
         &run.work, &s, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &y[0, 0, 0, 0], groups, relu
     )
@@ -138,7 +155,7 @@ def input_grad(
     transposed convolution.  One set of windows for each phase (phases.pxd).
     """
     cdef Run run
-    cdef Narrow narrow
+    cdef PlaneOutputs planes
     cdef Shapes s = shapes_of(&dx.shape[0], &w.shape[0], &dy.shape[0])
     cdef const real* bias = NULL if b is None else &b[0]
     cdef real* repeated = NULL
@@ -155,21 +172,37 @@ def input_grad(
                     repeated[c] = b[c % dx.shape[3]]
         find_phases(&run.phases, s.y, s.w, s.x, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
         fill_gaps(&run.phases, s.x, bias, relu, &dx[0, 0, 0, 0], threads)
-        if groups == 1 and dilation_w == 1:
-            narrow.phases = run.phases
-            narrow.N, narrow.OH, narrow.OW, narrow.K = s.y[0], s.y[1], s.y[2], s.y[3]
-            narrow.H, narrow.W, narrow.C = s.x[1], s.x[2], s.x[3]
-            narrow.R, narrow.S, narrow.stride_w, narrow.pad_w = s.w[0], s.w[1], stride_w, pad_w
-            if narrow_pays(&narrow):
-                narrow.dy, narrow.dx, narrow.bias = &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], bias
-                narrow.relu = relu
-                run_narrow(&narrow, &w[0, 0, 0, 0], threads)
-                return
+        if groups == 1 and run.phases.n_h == run.phases.n_w == 1 and plan_planes(
+            &planes.planes, &dy[0, 0, 0, 0], run.phases.h, run.phases.w, s.y[3], s.x[3], False
+        ):
+            planes.y, planes.bias, planes.relu = &dx[0, 0, 0, 0], bias, relu
+            run_planes(&planes, s.x[0], &w[0, 0, 0, 0], s.x[3]*s.y[3], 1, s.y[3], threads)
+            return
         set_gradient(&run.work, &s, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], bias, &dx[0, 0, 0, 0], groups, relu)
         run_phases(&run, threads)
     finally:
         free(run.phases.h)
         free(repeated)
+
+
+cdef int run_plane_weights(PlaneWeights* k, real* dw, double* db, int threads) except -1:
+    cdef const Planes* p = &k.planes
+    cdef size_t size = lines(weight_bytes(p), 1), biases, shared
+    cdef void* block
+    k.splits = min(MOST_SPLITS, k.blocks)
+    threads = <int>min(threads, k.splits)
+    biases = lines(k.splits*p.K, sizeof(double))
+    shared = biases + lines(weights_of(p)*k.splits, sizeof(real))
+    block = allocate(shared + size*threads)
+    k.partial_db = NULL if db == NULL else <double*>align(block)
+    k.partial = dw if k.splits == 1 else <real*>(align(block) + biases)
+    try:
+        run_tasks(plane_weight_task, k, k.splits, threads, align(block) + shared, size)
+        with nogil:
+            add_splits(dw, k.partial, weights_of(p), db, k.partial_db, p.K, k.splits)
+        return 0
+    finally:
+        free(block)
 
 
 def weight_grad(
@@ -182,6 +215,8 @@ def weight_grad(
     dy (N, OH, OW, K), x (N, H, W, C), dw (R, S, C // groups, K), db (K,) float64 or None; nothing is empty.
     """
     cdef Outer k
+    cdef PlaneWeights planes
+    cdef bint slim
     cdef Py_ssize_t tasks
     cdef size_t size, biases, shared
     cdef void* block
@@ -195,17 +230,22 @@ def weight_grad(
     k.K, k.groups = s.y[3] // groups, groups
     k.dw = &dw[0, 0, 0, 0]
     k.db = NULL if db is None else &db[0]
+    if groups == 1 and plan_planes(&planes.planes, k.source.x, &k.source.h, &k.source.w, s.x[3], s.y[3], True):
+        planes.dy, planes.blocks = k.dy, s.x[0]*blocks_of(&planes.planes)
+        run_plane_weights(&planes, k.dw, k.db, threads)
+        return
     plan_outer(&k, threads)
-    tasks = k.splits*k.parts*k.panel_parts
+    slim = slim_runs_pay(&k.source, k.K, groups)
+    tasks = k.splits if slim else k.splits*k.parts*k.panel_parts
     threads = <int>min(threads, tasks)
-    size = lines(outer_bytes(&k), 1)
+    size = lines(slim_weight_bytes(&k) if slim else outer_bytes(&k), 1)
     biases = lines(k.splits*k.K*groups, sizeof(double))
     shared = biases + lines(k.partial_size*k.splits if k.splits > 1 else 0, sizeof(real))
     block = allocate(shared + size*threads)
     k.partial_db = <double*>align(block)
     k.partial = <real*>(align(block) + biases)
     try:
-        run_tasks(outer_task, &k, tasks, threads, align(block) + shared, size)
+        run_tasks(slim_weight_task if slim else outer_task, &k, tasks, threads, align(block) + shared, size)
         with nogil:
             add_splits(k.dw, k.partial, k.partial_size, k.db, k.partial_db, k.K*groups, k.splits)
     finally:

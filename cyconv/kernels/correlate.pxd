@@ -165,6 +165,34 @@ cdef inline bint packs_late(const Work* k) noexcept nogil:
     return k.source.h.tap_step == 1 and NR*<Py_ssize_t>sizeof(real) >= LINE
 
 
+cdef inline void find_block(
+    const Work* k, Py_ssize_t first, Py_ssize_t pixels, Py_ssize_t pitch, const real** at, real** out, real* copies,
+    real* zeros,
+) noexcept nogil:
+    """at[t*pitch + i] and out[i]: where run t of pixel i begins, and its outputs."""
+    cdef const Source* s = &k.source
+    cdef const Target* y = &k.target
+    cdef Py_ssize_t i, t, row
+    cdef real* y_q
+    cdef Pixel pixel
+    memset(zeros, 0, s.readable*sizeof(real))
+    find_runs(s, first, pixels, pitch, 0, s.segments, at, copies, zeros)
+    for t in range(s.segments):                     # the last tile may be short: its spare rows read the last pixel
+        for i in range(pixels, min(pitch, pixels + 4*MR)):
+            at[t*pitch + i] = at[t*pitch + pixels - 1]
+    pixel = pixel_at(s, first)
+    i = 0
+    while i < pixels:
+        row = min(pixels - i, s.w.count - pixel.p)
+        y_q = y.y + ((pixel.n*y.H + s.h.out + pixel.q*s.h.out_step)*y.W + s.w.out)*y.K*y.groups
+        for t in range(row):
+            out[i + t] = y_q + (pixel.p + t)*s.w.out_step*y.K*y.groups
+        i += row
+        next_row(s, &pixel)
+    for i in range(pixels, min(k.block, pixels + 2*MR)):        # and prefetch its outputs
+        out[i] = out[pixels - 1]
+
+
 cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Task `index`: block index // parts of the pixels, range index % parts of the panels of all groups."""
     cdef const Work* k = <const Work*>problem
@@ -175,9 +203,7 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     cdef Py_ssize_t panel0 = part*total // k.parts, panels = (part + 1)*total // k.parts - panel0
     cdef Py_ssize_t step, taps, cuts, chunks, i, j, t, c, segments, length, row, hop
     cdef bint cold, panels_first = y.K >= min(s.segments*s.length, s.h.step*s.w.step*k.C)
-    cdef Pixel pixel
     cdef const real* loose
-    cdef real* y_q
     cdef Finish f
     cdef Panel p
     cdef const real** at = <const real**>take(&scratch, k.block*s.segments + k.block, sizeof(void*))
@@ -187,21 +213,7 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
     cdef real* copies = <real*>scratch
 
-    memset(zeros, 0, s.readable*sizeof(real))
-    find_runs(s, first, pixels, k.block, 0, s.segments, at, copies, zeros)
-    for t in range(s.segments):                     # the last tile may be short: its spare rows read the last pixel
-        for i in range(pixels, (pixels + 2*MR - 1) // (2*MR)*(2*MR)):
-            at[t*k.block + i] = at[t*k.block + pixels - 1]
-    pixel = pixel_at(s, first)
-    i = 0
-    while i < pixels:
-        row = min(pixels - i, s.w.count - pixel.p)
-        y_q = y.y + ((pixel.n*y.H + s.h.out + pixel.q*s.h.out_step)*y.W + s.w.out)*y.K*y.groups
-        for t in range(row):
-            out[i + t] = y_q + (pixel.p + t)*s.w.out_step*y.K*y.groups
-        i += row
-        next_row(s, &pixel)
-
+    find_block(k, first, pixels, k.block, at, out, copies, zeros)
     # A narrow panel has a longer chunk in the same cache; a chunk is some taps, or some channels of one.
     step = KC*NV // panel_at(y.K, panels_of(y.K) - 1).nv
     taps = max(1, step // s.length)

@@ -241,14 +241,15 @@ static inline void store_upto(real *p, vec v, ptrdiff_t n) {
     else store_lanes(p, v, (int)n);
 }
 
-/* rows[i][j] = rows[j][i] of VL vectors: each round interleaves the first half of the rows with the second, lane by
- * lane, which turns the digits of the number (row, lane) by one place; after log2(VL) rounds row and lane are exchanged. */
+/* Each round interleaves the first half of `count` rows with the second, lane by lane, which turns the digits of the
+ * number (row, lane) by one place.  After log2(count) rounds what had been in the same lane of all rows lies side by
+ * side; after log2(VL) rounds what was side by side lies in the same lane. */
 #if defined(VECTORS)
-static inline __attribute__((always_inline)) void transpose(vec *rows) {
+static inline __attribute__((always_inline)) void interleave(vec *rows, int count, int rounds) {
     vec turned[VL];
-    for (int round = 1; round < VL; round *= 2) {
-        for (int i = 0; i < VL / 2; i++) {
-            vec a = rows[i], b = rows[i + VL / 2];
+    for (int round = 0; round < rounds && count > 1; round++) {
+        for (int i = 0; i < count / 2; i++) {
+            vec a = rows[i], b = rows[i + count / 2];
 #if VBYTES * 8 / REAL_BITS == 16
             turned[2 * i] = SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
             turned[2 * i + 1] = SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
@@ -263,12 +264,51 @@ static inline __attribute__((always_inline)) void transpose(vec *rows) {
             turned[2 * i + 1] = SHUFFLE(a, b, 1, 3);
 #endif
         }
-        for (int i = 0; i < VL; i++) rows[i] = turned[i];
+        for (int i = 0; i < count; i++) rows[i] = turned[i];
     }
 }
 #else
-static inline void transpose(vec *rows) { (void)rows; }
+static inline void interleave(vec *rows, int count, int rounds) { (void)rows, (void)count, (void)rounds; }
 #endif
+
+/* The sum of the lanes of rows[i] in lane i, of VL vectors: each round adds up what interleave would put in two. */
+#if defined(VECTORS)
+static inline __attribute__((always_inline)) vec add_lanes(vec *rows) {
+    vec pair[2];
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) {
+            pair[0] = rows[i], pair[1] = rows[i + half];
+            interleave(pair, 2, 1);
+            rows[i] = pair[0] + pair[1];
+        }
+    return rows[0];
+}
+#else
+static inline vec add_lanes(vec *rows) { return rows[0]; }
+#endif
+
+/* v[order[i]] in lane i. */
+#if defined(VECTORS) && defined(__AVX512F__) && REAL_BITS == 32
+static inline vec permute(vec v, lvec order) { return (vec)_mm512_permutexvar_ps((__m512i)order, (__m512)v); }
+#elif defined(VECTORS) && defined(__AVX512F__)
+static inline vec permute(vec v, lvec order) { return (vec)_mm512_permutexvar_pd((__m512i)order, (__m512d)v); }
+#elif defined(VECTORS) && defined(__AVX2__) && REAL_BITS == 32
+static inline vec permute(vec v, lvec order) { return (vec)_mm256_permutevar8x32_ps((__m256)v, (__m256i)order); }
+#else
+static inline vec permute(vec v, lvec order) {
+    real lanes[VL], found[VL];
+    lane places[VL];
+    VSTORE(lanes, v);
+    LSTORE(places, order);
+    for (int i = 0; i < VL; i++) found[i] = lanes[places[i]];
+    return VLOAD(found);
+}
+#endif
+
+enum { ROUNDS = VL == 16 ? 4 : VL == 8 ? 3 : VL == 4 ? 2 : VL == 2 ? 1 : 0 }; /* log2(VL) */
+
+/* rows[i][j] = rows[j][i] of VL vectors. */
+static inline __attribute__((always_inline)) void transpose(vec *rows) { interleave(rows, VL, ROUNDS); }
 
 #if defined(__AVX512F__)
 #define ISA "v4"

@@ -15,6 +15,7 @@ cdef extern from "simd.h" nogil:
         KC
         MASKED
         REAL_BITS
+        ROUNDS
     const int VBYTES, OPENMP
     const char* ISA
     const char* COMPILER
@@ -45,6 +46,9 @@ cdef extern from "simd.h" nogil:
     void HOLD(vec)
     void WILL_READ(const void*)
     void WILL_WRITE(const void*)
+    void interleave(vec*, int, int)
+    vec add_lanes(vec*)
+    vec permute(vec, lvec)
     void transpose(vec*)
 
 

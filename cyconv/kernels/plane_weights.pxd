@@ -1,0 +1,217 @@
+# The weight gradient of a convolution from few channels to few, on planes (planes.pxd).
+#
+#     dw[r, s, c, k] = sum_{n, q, p} plane[c, q + r*slope, p + s*slope] * dy[n, q, p, k]
+#
+# Pixels are the lanes here as well; dy is laid out [row][vector][k][VL], with zeros after the last pixel of a row.  A
+# tile is up to MOST channels of dy by as many taps as registers are left for.  Loops in a task, some of the blocks of
+# rows: block, some rows of it, part of dy's channels, taps, row, vector.  Sums of lanes wait in a table; what the lanes
+# hold is added up after the last block.  Blocks are shared out over splits as in outer.pxd: the same bits for any
+# number of threads.
+
+from libc.string cimport memset
+
+from cyconv.kernels.planes cimport (
+    MOST, Planes, WIDEST, blocks_of, lay_out, order_of, part, part_start, parts_of, rounds_of, wide,
+)
+from cyconv.kernels.scratch cimport lines, take
+from cyconv.kernels.simd cimport HOLD, VL, VLOAD, VSTORE, load_lanes, lvec, real, vec
+from cyconv.kernels.tasks cimport Call, stopped
+
+cdef enum:
+    NEAR = 4096             # numbers of dy: see `some_rows`
+
+cdef struct PlaneWeights:
+    Planes planes
+    Py_ssize_t blocks       # of all images
+    const real* dy
+    Py_ssize_t splits       # each with a dw and a db of its own
+    real* partial
+    double* partial_db      # or NULL
+
+
+cdef inline Py_ssize_t vectors_of(const Planes* k) noexcept nogil:
+    """Of a row of dy."""
+    return (k.w.count + VL - 1) // VL
+
+
+cdef inline Py_ssize_t sums_of(const Planes* k) noexcept nogil:
+    """For each channel of dy; spare ones because a tile takes so many taps."""
+    return k.h.taps*k.w.taps*k.C + WIDEST
+
+
+cdef inline Py_ssize_t weights_of(const Planes* k) noexcept nogil:
+    return k.h.taps*k.w.taps*k.C*k.K
+
+
+cdef inline Py_ssize_t some_rows(const Planes* k) noexcept nogil:
+    """Rows of dy that are laid out, and passed over by tile after tile of taps, while they are in the first cache."""
+    return max(1, min(k.rows, NEAR // (min(k.K, MOST)*vectors_of(k)*VL)))
+
+
+cdef inline size_t weight_bytes(const Planes* k) noexcept nogil:
+    return (
+        lines(k.C*k.size, sizeof(real)) + lines(some_rows(k)*vectors_of(k)*k.K*VL, sizeof(real))
+        + lines((sums_of(k) + 1)*k.K*VL, sizeof(real)) + lines(sums_of(k), sizeof(Py_ssize_t))
+    )
+
+
+cdef inline real sum_lanes(const real* sums) noexcept nogil:
+    cdef real total = 0
+    cdef int j
+    for j in range(VL):
+        total = total + sums[j]
+    return total
+
+
+cdef inline void lay_out_dy(
+    const Planes* k, const real* dy_q, Py_ssize_t rows, real* laid, real* sums, double* db
+) noexcept nogil:
+    """laid[row, vector, k, :] = dy; db, unless it is NULL, += its sums, up to here in the lanes of K vectors `sums`."""
+    cdef Py_ssize_t _, p, i
+    cdef lvec order = order_of(k.K, 1 << rounds_of(k.K))
+    memset(sums, 0, k.K*VL*sizeof(real))
+    for _ in range(rows):
+        p = 0
+        while p < k.w.count:
+            part(dy_q + p*k.K, k.K, k.K, min(VL, k.w.count - p), order, laid, VL)
+            for i in range(0 if db == NULL else k.K):
+                VSTORE(sums + i*VL, VLOAD(sums + i*VL) + VLOAD(laid + i*VL))
+            laid += k.K*VL
+            p += VL
+        dy_q += k.w.count*k.K
+    for i in range(0 if db == NULL else k.K):
+        db[i] += sum_lanes(sums + i*VL)
+
+
+cdef inline void product_step(
+    bint whole, int rows, const real* const* x, Py_ssize_t e, int lanes, const real* dy, vec* acc
+) noexcept nogil:
+    cdef vec value[WIDEST]
+    cdef vec by
+    cdef int i, j, columns = wide(rows)
+    for j in range(columns):
+        value[j] = VLOAD(x[j] + e) if whole else load_lanes(x[j] + e, lanes)
+        HOLD(value[j])
+    for i in range(rows):
+        by = VLOAD(dy + i*VL)
+        HOLD(by)
+        for j in range(columns):
+            acc[i*columns + j] = acc[i*columns + j] + value[j]*by
+
+
+cdef inline void product_tile(
+    int rows, const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy,
+    real* sums,
+) noexcept nogil:
+    """sums[tap, channel, :] += products of `height` rows."""
+    cdef vec acc[WIDEST*MOST]
+    cdef const real* x[WIDEST]
+    cdef Py_ssize_t _, e
+    cdef int i, j, columns = wide(rows)
+    for j in range(columns):
+        x[j] = planes + tap[j]
+        for i in range(rows):
+            acc[i*columns + j] = VLOAD(sums + (j*rows + i)*VL)
+    for _ in range(height):
+        e = 0
+        while e + VL <= k.w.count:
+            product_step(True, rows, x, e, VL, dy, acc)
+            dy += k.K*VL
+            e += VL
+        if e < k.w.count:       # not to multiply by zero what is not finite
+            product_step(False, rows, x, e, <int>(k.w.count - e), dy, acc)
+            dy += k.K*VL
+        for j in range(columns):
+            x[j] += k.pitch
+    for j in range(columns):
+        for i in range(rows):
+            VSTORE(sums + (j*rows + i)*VL, acc[i*columns + j])
+
+
+cdef inline void product_tiles(
+    int rows, const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy,
+    real* sums,
+) noexcept nogil:
+    """Those of all taps."""
+    cdef Py_ssize_t t = 0
+    while t < sums_of(k) - WIDEST:
+        product_tile(rows, k, planes, tap + t, height, dy, sums + t*rows*VL)
+        t += wide(rows)
+
+
+cdef inline void multiply_rows(
+    const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy, real* sums
+) noexcept nogil:
+    """Of all channels of dy."""
+    cdef Py_ssize_t section, rows
+    for section in range(parts_of(k.K)):
+        rows = part_start(k.K, section + 1) - part_start(k.K, section)
+        if rows == 1:
+            product_tiles(1, k, planes, tap, height, dy, sums)
+        elif rows == 2:
+            product_tiles(2, k, planes, tap, height, dy, sums)
+        elif rows == 3:
+            product_tiles(3, k, planes, tap, height, dy, sums)
+        elif rows == 4:
+            product_tiles(4, k, planes, tap, height, dy, sums)
+        elif MOST > 4 and rows == 5:
+            product_tiles(5, k, planes, tap, height, dy, sums)
+        elif MOST > 4 and rows == 6:
+            product_tiles(6, k, planes, tap, height, dy, sums)
+        elif MOST > 4 and rows == 7:
+            product_tiles(7, k, planes, tap, height, dy, sums)
+        elif MOST > 4:
+            product_tiles(8, k, planes, tap, height, dy, sums)
+        dy += rows*VL
+        sums += sums_of(k)*rows*VL
+
+
+cdef inline void find_taps(const Planes* k, Py_ssize_t* tap) noexcept nogil:
+    """Where each of (r, c, s) begins to see; the spare ones see what the last one does."""
+    cdef Py_ssize_t i
+    for i in range(sums_of(k)):
+        tap[i] = tap[i - 1] if i >= sums_of(k) - WIDEST else (
+            i // k.w.taps % k.C*k.size + i // (k.w.taps*k.C)*k.h.slope*k.pitch + i % k.w.taps*k.w.slope
+        )
+
+
+cdef inline void fold(const Planes* k, const real* sums, real* dw) noexcept nogil:
+    """dw = what the lanes of the table hold."""
+    cdef Py_ssize_t section, t, r, c, s, i
+    for section in range(parts_of(k.K)):
+        for t in range(sums_of(k)):
+            r, c, s = t // (k.w.taps*k.C), t // k.w.taps % k.C, t % k.w.taps
+            for i in range(part_start(k.K, section), part_start(k.K, section + 1)):
+                if r < k.h.taps:
+                    dw[((r*k.w.taps + s)*k.C + c)*k.K + i] = sum_lanes(sums)
+                sums += VL
+
+
+cdef inline void plane_weight_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
+    """Split `index` of the blocks."""
+    cdef const PlaneWeights* o = <const PlaneWeights*>problem
+    cdef const Planes* k = &o.planes
+    cdef Py_ssize_t block, n, q, rows, row
+    cdef real* planes = <real*>take(&scratch, k.C*k.size, sizeof(real))
+    cdef real* dy = <real*>take(&scratch, some_rows(k)*vectors_of(k)*k.K*VL, sizeof(real))
+    cdef real* sums = <real*>take(&scratch, (sums_of(k) + 1)*k.K*VL, sizeof(real))
+    cdef real* sums_dy = sums + sums_of(k)*k.K*VL
+    cdef Py_ssize_t* tap = <Py_ssize_t*>take(&scratch, sums_of(k), sizeof(Py_ssize_t))
+    cdef double* db = NULL if o.partial_db == NULL else o.partial_db + index*k.K
+    cdef Py_ssize_t some = some_rows(k)
+    find_taps(k, tap)
+    memset(sums, 0, sums_of(k)*k.K*VL*sizeof(real))
+    if db != NULL:
+        memset(db, 0, k.K*sizeof(double))
+    for block in range(index*o.blocks // o.splits, (index + 1)*o.blocks // o.splits):
+        n, q = block // blocks_of(k), block % blocks_of(k)*k.rows
+        rows = min(k.rows, k.h.count - q)
+        if stopped(call, rows*k.w.count*weights_of(k)):
+            return
+        lay_out(k, n, q, planes)
+        row = 0
+        while row < rows:
+            lay_out_dy(k, o.dy + (n*k.h.count + q + row)*k.w.count*k.K, min(some, rows - row), dy, sums_dy, db)
+            multiply_rows(k, planes + row*k.pitch, tap, min(some, rows - row), dy, sums)
+            row += some
+    fold(k, sums, o.partial + index*weights_of(k))

@@ -1,0 +1,164 @@
+# Images of few channels as planes, one for each channel, with pixels in the lanes of a vector.
+#
+# Where both operands of a product have few channels, most lanes would be idle: 10 of 16 in LeNet's first layer, 15 in a
+# filter of grey images.  Of pixels there are always enough.  So some rows of an image are laid out as planes
+# [channel][row][column], padded with zeros: what a tap sees of a plane is that plane, some numbers further on.
+#
+# The columns of a block of rows are numbered through: a row of the planes is as long as what a row of windows sees,
+# `pitch`, and so are rows of outputs, whose last (taps - 1)*slope columns are computed for nothing.
+
+from libc.string cimport memset
+
+from cyconv.kernels.simd cimport (
+    LLOAD, MR, NV, ROUNDS, VL, VSTORE, interleave, lane, load_upto, lvec, permute, real, vec,
+)
+from cyconv.kernels.windows cimport Axis
+
+cdef enum:
+    MOST = 2*NV             # channels of the target that a tile takes
+    WIDEST = 8              # and vectors to one of them
+    LARGEST = 65536         # numbers of the planes of a block: 256 KiB are half as fast to fill, not slower to read
+
+cdef struct Planes:
+    const real* x           # (N, h.size, w.size, C)
+    Axis h                  # of windows side by side
+    Axis w
+    Py_ssize_t C            # channels of the source
+    Py_ssize_t K            # and of the target
+    Py_ssize_t pitch
+    Py_ssize_t rows         # of the target in a block
+    Py_ssize_t height       # of the source that they see
+    Py_ssize_t size         # numbers of a plane of these, and a vector more
+
+
+cdef inline int wide(int rows) noexcept nogil:
+    """Vectors to `rows` channels of a tile: all registers but one for sums, vectors, and what multiplies them."""
+    return min(WIDEST, (8*NV - 2)//(rows + 1))
+
+
+cdef inline Py_ssize_t parts_of(Py_ssize_t K) noexcept nogil:
+    """Tiles side by side that take K channels, shared out evenly."""
+    return (K + MOST - 1) // MOST
+
+
+cdef inline Py_ssize_t part_start(Py_ssize_t K, Py_ssize_t part) noexcept nogil:
+    return part*K // parts_of(K)
+
+
+cdef inline Py_ssize_t blocks_of(const Planes* k) noexcept nogil:
+    """Of an image."""
+    return (k.h.count + k.rows - 1) // k.rows
+
+
+cdef inline bint planes_pay(
+    const Axis* h, const Axis* w, Py_ssize_t pitch, Py_ssize_t C, Py_ssize_t K, bint of_weights
+) noexcept nogil:
+    """In vector products for a row of outputs, or of dy.
+
+    Outputs: K for VL pixels, the last columns included, instead of one for each pixel.  To lay out and to collect takes
+    as long as a tap or so.  Weights: K for VL pixels, instead of one for every number of a window row, whose tiles are
+    MR high and never full for so few; to lay out takes six for each channel.
+    """
+    cdef Py_ssize_t vectors = (w.count + VL - 1) // VL
+    if C > VL and 2*K <= VL:         # slim.pxd is better
+        return False
+    if of_weights:
+        return (h.taps*w.taps*C*K + 6*(C + K))*vectors < w.count*h.taps*((w.taps*C + MR - 1) // MR*MR + 4)
+    return K < VL and h.taps*w.taps*(VL*w.count - K*pitch) > VL*w.count
+
+
+cdef inline bint plan_planes(
+    Planes* k, const real* x, const Axis* h, const Axis* w, Py_ssize_t C, Py_ssize_t K, bint of_weights
+) noexcept nogil:
+    """Whether planes pay: for windows side by side; and how many rows at a time."""
+    cdef Py_ssize_t above = (h.taps - 1)*h.slope
+    k.x, k.h, k.w, k.C, k.K = x, h[0], w[0], C, K
+    k.pitch = w.count + (w.taps - 1)*w.slope
+    if h.step != 1 or w.step != 1 or h.out_step != 1 or w.out_step != 1 or K > VL:
+        return False
+    if not planes_pay(h, w, k.pitch, C, K, of_weights) or (above + 1)*k.pitch*max(C, K) > LARGEST:
+        return False
+    k.rows = min(h.count, LARGEST // (k.pitch*max(C, K)) - above)
+    k.rows = (h.count + blocks_of(k) - 1) // blocks_of(k)
+    k.height = k.rows + above
+    k.size = k.height*k.pitch + VL
+    return True
+
+
+cdef inline int rounds_of(Py_ssize_t channels) noexcept nogil:
+    """log2 of the power of two that is not less."""
+    cdef int rounds = 0
+    while 1 << rounds < channels:
+        rounds += 1
+    return rounds
+
+
+cdef inline lvec order_of(Py_ssize_t were, Py_ssize_t will) noexcept nogil:
+    """`permute` by it, and pixels that lay so far apart will lie so far apart."""
+    cdef lane order[VL]
+    cdef Py_ssize_t i
+    for i in range(VL):
+        order[i] = <lane>min(VL - 1, i // will*were + i % will)
+    return LLOAD(order)
+
+
+cdef inline void part_pixels(
+    int rounds, const real* x_p, Py_ssize_t stride, Py_ssize_t C, Py_ssize_t pixels, lvec order, real* plane,
+    Py_ssize_t size,
+) noexcept nogil:
+    """plane[c*size + i] = x_p[i*stride + c], 2**(rounds - 1) < C <= 2**rounds, zeros after the last pixel up to VL."""
+    cdef vec rows[VL]
+    cdef Py_ssize_t numbers = (pixels - 1)*stride + C, group = (VL >> rounds)*stride, c
+    cdef int i
+    for i in range(1 << rounds):
+        rows[i] = permute(load_upto(x_p + i*group, max(0, numbers - i*group)), order)
+    interleave(rows, 1 << rounds, ROUNDS)
+    for c in range(C):
+        VSTORE(plane + c*size, rows[c])
+
+
+cdef inline void part(
+    const real* x_p, Py_ssize_t stride, Py_ssize_t C, Py_ssize_t pixels, lvec order, real* plane, Py_ssize_t size
+) noexcept nogil:
+    """Up to VL pixels, of `stride` channels the first C; the order is from C to the next power of two."""
+    if stride > C:
+        part_pixels(ROUNDS, x_p, stride, C, pixels, order, plane, size)
+    elif C == 1:
+        part_pixels(0, x_p, C, C, pixels, order, plane, size)
+    elif C == 2:
+        part_pixels(1, x_p, C, C, pixels, order, plane, size)
+    elif ROUNDS > 1 and C <= 4:
+        part_pixels(2, x_p, C, C, pixels, order, plane, size)
+    elif ROUNDS > 2 and C <= 8:
+        part_pixels(3, x_p, C, C, pixels, order, plane, size)
+    elif ROUNDS > 3:
+        part_pixels(4, x_p, C, C, pixels, order, plane, size)
+
+
+cdef inline void lay_out(const Planes* k, Py_ssize_t n, Py_ssize_t q, real* planes) noexcept nogil:
+    """planes[channel, row, column] = what rows q .. q + k.rows - 1 of image n see."""
+    cdef Py_ssize_t low = min(max(-k.w.base, 0), k.pitch), high = max(low, min(k.w.size - k.w.base, k.pitch))
+    cdef Py_ssize_t i, j, c, ih
+    cdef const real* x_h
+    cdef real* plane
+    cdef lvec order = order_of(min(VL, k.C), 1 << rounds_of(min(VL, k.C)))
+    for i in range(k.height):
+        ih = k.h.base + q + i
+        plane = planes + i*k.pitch
+        if 0 <= ih < k.h.size:
+            x_h = k.x + ((n*k.h.size + ih)*k.w.size + k.w.base)*k.C
+            j = low
+            while j < high:
+                c = 0
+                while c < k.C:
+                    part(
+                        x_h + j*k.C + c, k.C, min(VL, k.C - c), min(VL, high - j), order, plane + c*k.size + j, k.size
+                    )
+                    c += VL
+                j += VL
+            for c in range(k.C):
+                memset(plane + c*k.size, 0, low*sizeof(real))
+                memset(plane + c*k.size + high, 0, (k.pitch - high)*sizeof(real))
+        else:
+            for c in range(k.C):
+                memset(plane + c*k.size, 0, k.pitch*sizeof(real))
