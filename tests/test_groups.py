@@ -156,16 +156,21 @@ def test_gradients_are_adjoint_to_the_convolution(seed, rng):
 
 
 @EVERYWHERE
-@pytest.mark.parametrize(("groups", "C", "K"), [(2, 4, 6), (4, 4, 8), (17, 17, 17), (3, 51, 3)])
+@pytest.mark.parametrize(
+    ("groups", "C", "K"), [(2, 4, 6), (4, 4, 8), (17, 17, 17), (3, 51, 3), (32, 128, 128), (2, 200, 66)]
+)
 def test_groups_are_convolutions_side_by_side(groups, C, K, dtype, rng):
-    """The definition, by calls of the ungrouped convolution on slices."""
-    x = rng.integers(-8, 9, (2, 6, 5, C)).astype(dtype)
-    w = rng.integers(-8, 9, (2, 3, C // groups, K)).astype(dtype)
-    apart = [
-        cyconv.conv2d(x[..., g * C // groups :][..., : C // groups], w[..., g * K // groups :][..., : K // groups])
-        for g in range(groups)
-    ]
-    assert_exact(cyconv.conv2d(x, w, groups=groups), np.concatenate(apart, axis=3))
+    """The definition, by calls of the ungrouped convolution on slices; the largest are cut up in every way."""
+    x = rng.integers(-3, 4, (2, 18, 19, C)).astype(dtype)
+    w = rng.integers(-3, 4, (2, 3, C // groups, K)).astype(dtype)
+    y = cyconv.conv2d(x, w, groups=groups)
+    dy = y % 4
+    dx, dw, _ = cyconv.conv2d_backward(dy, x, w, groups=groups)
+    for x_g, w_g, y_g, dy_g, dx_g, dw_g in zip(*(np.split(a, groups, 3) for a in (x, w, y, dy, dx, dw)), strict=True):
+        assert_exact(y_g, cyconv.conv2d(x_g, w_g))
+        gradients = cyconv.conv2d_backward(dy_g, x_g, w_g)
+        assert_exact(dx_g, gradients[0])
+        assert_exact(dw_g, gradients[1])
 
 
 @EVERYWHERE

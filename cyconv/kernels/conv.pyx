@@ -12,7 +12,7 @@ from cyconv.kernels.scratch cimport align, allocate, lines
 from cyconv.kernels.shapes cimport Shapes, check_bias, check_conv, merge_window, shapes_of
 from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport MR, VFILL, VL, describe_build, real, vec
-from cyconv.kernels.slim cimport slim_bytes, slim_runs_pay, slim_task
+from cyconv.kernels.slim cimport slim_bytes, slim_pays, slim_task
 from cyconv.kernels.slim_weights cimport slim_weight_bytes, slim_weight_task
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport panels_of
@@ -39,6 +39,10 @@ cdef inline void set_phase(Work* k, const Phases* p, Py_ssize_t phase) noexcept 
     plan_segments(&k.source, k.target.groups == 1, 0)
 
 
+cdef inline bint is_slim(const Work* k) noexcept nogil:
+    return k.target.groups == 1 and slim_pays(k.source.segments, k.source.length, k.target.K)
+
+
 cdef void phase_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Task index // phases of phase index % phases, which has fewer of them if its outputs are fewer."""
     cdef const Run* run = <const Run*>problem
@@ -47,7 +51,7 @@ cdef void phase_task(const void* problem, Py_ssize_t index, char* scratch, Call*
     set_phase(&k, &run.phases, index % phases)
     index //= phases
     if index // k.parts*k.block < k.pixels and not stopped(call, SETUP):
-        if slim_runs_pay(&k.source, k.target.K, k.target.groups):
+        if is_slim(&k):
             slim_task(&k, index, scratch, call)
         else:
             correlate_task(&k, index, scratch, call)
@@ -78,7 +82,7 @@ cdef size_t share_out(Run* run, int threads) noexcept nogil:
     run.tasks = (pixels + k.block - 1) // k.block*k.parts
     for corner in range(4):
         set_phase(k, p, corners[corner])
-        size = max(size, slim_bytes(k) if slim_runs_pay(&k.source, k.target.K, k.target.groups) else work_bytes(k))
+        size = max(size, slim_bytes(k) if is_slim(k) else work_bytes(k))
     return lines(size, 1)
 
 
@@ -235,7 +239,7 @@ def weight_grad(
         run_plane_weights(&planes, k.dw, k.db, threads)
         return
     plan_outer(&k, threads)
-    slim = slim_runs_pay(&k.source, k.K, groups)
+    slim = groups == 1 and slim_pays(k.source.segments, k.source.length, k.K)
     tasks = k.splits if slim else k.splits*k.parts*k.panel_parts
     threads = <int>min(threads, tasks)
     size = lines(slim_weight_bytes(&k) if slim else outer_bytes(&k), 1)

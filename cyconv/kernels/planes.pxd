@@ -12,6 +12,7 @@ from libc.string cimport memset
 from cyconv.kernels.simd cimport (
     LLOAD, MR, NV, ROUNDS, VL, VSTORE, interleave, lane, load_upto, lvec, permute, real, vec,
 )
+from cyconv.kernels.slim cimport slim_pays
 from cyconv.kernels.windows cimport Axis
 
 cdef enum:
@@ -57,10 +58,11 @@ cdef inline bint planes_pay(
 
     Outputs: K for VL pixels, the last columns included, instead of one for each pixel.  To lay out and to collect takes
     as long as a tap or so.  Weights: K for VL pixels, instead of one for every number of a window row, whose tiles are
-    MR high and never full for so few; to lay out takes six for each channel.
+    MR high and never full for so few; to lay out takes six for each channel.  Many channels of the source that do pay
+    as slim.pxd has them are better off there.
     """
     cdef Py_ssize_t vectors = (w.count + VL - 1) // VL
-    if C > VL and 2*K <= VL:         # slim.pxd is better
+    if C > VL and slim_pays(h.taps*w.taps, C, K):
         return False
     if of_weights:
         return (h.taps*w.taps*C*K + 6*(C + K))*vectors < w.count*h.taps*((w.taps*C + MR - 1) // MR*MR + 4)

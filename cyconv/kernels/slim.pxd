@@ -26,8 +26,8 @@ cdef enum:
 
 
 cdef inline int pixels_of(int K) noexcept nogil:
-    """Of a tile: whole vectors of outputs for few channels, for many as registers allow beside K vectors of weights."""
-    return max(1, (8*NV - 5)//K - 1) if K > 4 else min(OUTPUTS//VL*VL, 3*VL)//K
+    """Of a tile: as registers allow beside K vectors of weights, and of few channels whole vectors of outputs."""
+    return min((7*NV - 1)//K - 1, min(OUTPUTS//VL*VL, 3*VL)//K) if K <= 4 else max(1, (7*NV - 1)//K - 1)
 
 
 cdef inline Py_ssize_t width_of(const Work* k) noexcept nogil:
@@ -40,11 +40,10 @@ cdef inline Py_ssize_t pitch_of(const Work* k) noexcept nogil:
     return k.block + OUTPUTS
 
 
-cdef inline bint slim_runs_pay(const Source* s, Py_ssize_t K, Py_ssize_t groups) noexcept nogil:
-    """Whether to take runs along their lanes.  A pixel costs K products and 1.5 loads for each vector of it, and to add
-    up the lanes 3.5 for each output; with K lanes as columns, a product for each of its numbers."""
-    cdef Py_ssize_t vectors = s.segments*((s.length + VL - 1) // VL)
-    return groups == 1 and K <= MOST and 2*K <= VL and (2*K + 3)*vectors + 7*K < 2*s.segments*s.length
+cdef inline bint slim_pays(Py_ssize_t runs, Py_ssize_t length, Py_ssize_t K) noexcept nogil:
+    """Whether to take the runs of a window along their lanes.  A pixel costs K products and 1.5 loads for each vector of
+    it, and to add up the lanes 3.5 for each output; with K lanes as columns, a product for each of its numbers."""
+    return K <= MOST and 2*K <= VL and (2*K + 3)*runs*((length + VL - 1) // VL) + 7*K < 2*runs*length
 
 
 cdef inline size_t slim_bytes(const Work* k) noexcept nogil:
@@ -116,8 +115,9 @@ cdef inline void slim_tile(
     cdef Py_ssize_t _, c, length = k.source.length
     cdef int count = pixels_of(K)*K, i, j
     cdef bint dense
-    for i in range(count):
-        acc[i] = VZERO
+    for i in range(pixels_of(K)):       # two loops: GCC unrolls 16 rounds at most, and sums with an index are in memory
+        for j in range(K):
+            acc[i*K + j] = VZERO
     for _ in range(k.source.segments):
         c = 0
         while c + VL <= length:

@@ -206,6 +206,8 @@ cdef inline void multiply_down(
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
     cdef int rows
+    if low >= high:         # a unit may hold nothing of a panel's group
+        return
     f.out = out
     share_fetch(next, nexts, (high - low + tile_rows(nv) - 1) // tile_rows(nv))
     while row < high:
