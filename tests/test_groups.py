@@ -157,7 +157,8 @@ def test_gradients_are_adjoint_to_the_convolution(seed, rng):
 
 @EVERYWHERE
 @pytest.mark.parametrize(
-    ("groups", "C", "K"), [(2, 4, 6), (4, 4, 8), (17, 17, 17), (3, 51, 3), (32, 128, 128), (2, 200, 66)]
+    ("groups", "C", "K"),
+    [(2, 4, 6), (4, 4, 8), (17, 17, 17), (3, 51, 3), (12, 48, 36), (6, 18, 30), (32, 128, 128), (2, 200, 66)],
 )
 def test_groups_are_convolutions_side_by_side(groups, C, K, dtype, rng):
     """The definition, by calls of the ungrouped convolution on slices; the largest are cut up in every way."""

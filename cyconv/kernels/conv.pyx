@@ -2,10 +2,10 @@
 
 from libc.stdlib cimport free
 
-from cyconv.kernels.correlate cimport Work, correlate_task, pixel_block, set_forward, set_gradient, work_bytes
+from cyconv.kernels.correlate cimport Weights, Work, correlate_task, pixel_block, set_forward, set_gradient, work_bytes
 from cyconv.kernels.outer cimport MOST_SPLITS, Outer, add_splits, outer_bytes, outer_task, plan_outer
 from cyconv.kernels.phases cimport Phases, fill_gaps, find_phases
-from cyconv.kernels.plane_outputs cimport PlaneOutputs, output_bytes, pack_taps, plane_output_task
+from cyconv.kernels.plane_outputs cimport PlaneOutputs, output_bytes, pack_taps, packed_of, plane_output_task
 from cyconv.kernels.plane_weights cimport PlaneWeights, plane_weight_task, weight_bytes, weights_of
 from cyconv.kernels.planes cimport Planes, blocks_of, plan_planes
 from cyconv.kernels.scratch cimport align, allocate, lines
@@ -101,19 +101,17 @@ cdef int run_phases(Run* run, int threads) except -1:
         free(block)
 
 
-cdef int run_planes(
-    PlaneOutputs* k, Py_ssize_t images, const real* w, Py_ssize_t tap, Py_ssize_t row, Py_ssize_t column, int threads
-) except -1:
+cdef int run_planes(PlaneOutputs* k, Py_ssize_t images, const Weights* w, int threads) except -1:
     cdef const Planes* p = &k.planes
-    cdef Py_ssize_t tasks = images*blocks_of(p)
-    cdef size_t size = lines(output_bytes(p), 1), shared = lines(p.h.taps*p.w.taps*p.C*p.K, sizeof(real))
+    cdef Py_ssize_t tasks = images*blocks_of(p)*p.chunks
+    cdef size_t size = lines(output_bytes(p), 1), shared = lines(p.chunks*p.groups*packed_of(p), sizeof(real))
     cdef void* block
     threads = <int>min(threads, tasks)
     block = allocate(shared + size*threads)
     k.packed = <real*>align(block)
     try:
         with nogil:
-            pack_taps(p, w, tap, row, column, k.packed)
+            pack_taps(p, w, k.packed)
         return run_tasks(plane_output_task, k, tasks, threads, align(block) + shared, size)
     finally:
         free(block)
@@ -137,13 +135,13 @@ def forward(
     merge_window(&s, groups, pad_h, pad_w)
     h = forward_axis(s.x[1], s.y[1], s.w[0], stride_h, pad_h, dilation_h)
     v = forward_axis(s.x[2], s.y[2], s.w[1], stride_w, pad_w, dilation_w)
-    if groups == 1 and plan_planes(&planes.planes, &x[0, 0, 0, 0], &h, &v, s.x[3], s.y[3], False):
-        planes.y, planes.bias, planes.relu = &y[0, 0, 0, 0], NULL if b is None else &b[0], relu
-        run_planes(&planes, s.x[0], &w[0, 0, 0, 0], s.x[3]*s.y[3], s.y[3], 1, threads)
-        return
     set_forward(
         &run.work, &s, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &y[0, 0, 0, 0], groups, relu
     )
+    if plan_planes(&planes.planes, run.work.source.x, &h, &v, s.x[3], s.y[3], groups, False):
+        planes.y, planes.bias, planes.relu = run.work.target.y, run.work.target.bias, relu
+        run_planes(&planes, s.x[0], &run.work.weights, threads)
+        return
     run.phases.h, run.phases.w, run.phases.n_h, run.phases.n_w = &h, &v, 1, 1
     run_phases(&run, threads)
 
@@ -176,13 +174,13 @@ def input_grad(
                     repeated[c] = b[c % dx.shape[3]]
         find_phases(&run.phases, s.y, s.w, s.x, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
         fill_gaps(&run.phases, s.x, bias, relu, &dx[0, 0, 0, 0], threads)
-        if groups == 1 and run.phases.n_h == run.phases.n_w == 1 and plan_planes(
-            &planes.planes, &dy[0, 0, 0, 0], run.phases.h, run.phases.w, s.y[3], s.x[3], False
-        ):
-            planes.y, planes.bias, planes.relu = &dx[0, 0, 0, 0], bias, relu
-            run_planes(&planes, s.x[0], &w[0, 0, 0, 0], s.x[3]*s.y[3], 1, s.y[3], threads)
-            return
         set_gradient(&run.work, &s, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], bias, &dx[0, 0, 0, 0], groups, relu)
+        if run.phases.n_h == run.phases.n_w == 1 and plan_planes(
+            &planes.planes, run.work.source.x, run.phases.h, run.phases.w, s.y[3], s.x[3], groups, False
+        ):
+            planes.y, planes.bias, planes.relu = run.work.target.y, bias, relu
+            run_planes(&planes, s.x[0], &run.work.weights, threads)
+            return
         run_phases(&run, threads)
     finally:
         free(run.phases.h)
@@ -194,16 +192,17 @@ cdef int run_plane_weights(PlaneWeights* k, real* dw, double* db, int threads) e
     cdef size_t size = lines(weight_bytes(p), 1), biases, shared
     cdef void* block
     k.splits = min(MOST_SPLITS, k.blocks)
-    threads = <int>min(threads, k.splits)
-    biases = lines(k.splits*p.K, sizeof(double))
+    cdef Py_ssize_t K = p.chunks*p.groups*p.K
+    threads = <int>min(threads, k.splits*p.chunks)
+    biases = lines(k.splits*K, sizeof(double))
     shared = biases + lines(weights_of(p)*k.splits, sizeof(real))
     block = allocate(shared + size*threads)
     k.partial_db = NULL if db == NULL else <double*>align(block)
     k.partial = dw if k.splits == 1 else <real*>(align(block) + biases)
     try:
-        run_tasks(plane_weight_task, k, k.splits, threads, align(block) + shared, size)
+        run_tasks(plane_weight_task, k, k.splits*p.chunks, threads, align(block) + shared, size)
         with nogil:
-            add_splits(dw, k.partial, weights_of(p), db, k.partial_db, p.K, k.splits)
+            add_splits(dw, k.partial, weights_of(p), db, k.partial_db, K, k.splits)
         return 0
     finally:
         free(block)
@@ -234,7 +233,7 @@ def weight_grad(
     k.K, k.groups = s.y[3] // groups, groups
     k.dw = &dw[0, 0, 0, 0]
     k.db = NULL if db is None else &db[0]
-    if groups == 1 and plan_planes(&planes.planes, k.source.x, &k.source.h, &k.source.w, s.x[3], s.y[3], True):
+    if plan_planes(&planes.planes, k.source.x, &k.source.h, &k.source.w, s.x[3], s.y[3], groups, True):
         planes.dy, planes.blocks = k.dy, s.x[0]*blocks_of(&planes.planes)
         run_plane_weights(&planes, k.dw, k.db, threads)
         return

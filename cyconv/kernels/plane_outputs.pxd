@@ -3,11 +3,12 @@
 #     y[k, e] = sum_{r, c, s} plane[c, e + r*slope*pitch + s*slope] * w[r, c, s, k]       e: column of a block of rows
 #
 # A tile is up to MOST channels of the target by as many vectors as registers are left for.  Loops in a task, a block of
-# rows: part of the channels, tile, window row, channel of the source, window column.  The sums go to planes of the
-# target, from which pixels are collected at the end.
+# rows of a chunk: group, part of its channels, tile, window row, channel of the source, window column.  The sums go to
+# planes of the target, from which pixels are collected at the end.
 
 from libc.string cimport memset
 
+from cyconv.kernels.correlate cimport Weights
 from cyconv.kernels.planes cimport (
     MOST, Planes, WIDEST, blocks_of, lay_out, order_of, part_start, parts_of, rounds_of, wide,
 )
@@ -23,7 +24,7 @@ cdef struct PlaneOutputs:
     real* y
     const real* bias        # K values, or NULL
     bint relu
-    real* packed            # [part][r][c][s][channel of the part]
+    real* packed            # [group][part][r][c][s][channel of the part]
 
 
 cdef inline Py_ssize_t outputs_of(const Planes* k) noexcept nogil:
@@ -33,27 +34,31 @@ cdef inline Py_ssize_t outputs_of(const Planes* k) noexcept nogil:
 
 cdef inline Py_ssize_t inputs_of(const Planes* k) noexcept nogil:
     """And of all those of the source: the last tile reads as much too far."""
-    return k.C*k.size + WIDEST*VL
+    return k.groups*k.C*k.size + WIDEST*VL
 
 
 cdef inline size_t output_bytes(const Planes* k) noexcept nogil:
-    return lines(inputs_of(k), sizeof(real)) + lines(k.K*outputs_of(k), sizeof(real))
+    return lines(inputs_of(k), sizeof(real)) + lines(k.groups*k.K*outputs_of(k), sizeof(real))
 
 
-cdef inline void pack_taps(
-    const Planes* k, const real* w, Py_ssize_t tap, Py_ssize_t row, Py_ssize_t column, real* packed
-) noexcept nogil:
-    """From w(r, s, c, k) = w[(r*S + s)*tap + c*row + k*column]."""
-    cdef Py_ssize_t part, r, c, s, i, S = k.w.taps
+cdef inline Py_ssize_t packed_of(const Planes* k) noexcept nogil:
+    """Numbers of the weights of a group."""
+    return k.h.taps*k.w.taps*k.C*k.K
+
+
+cdef inline void pack_taps(const Planes* k, const Weights* w, real* packed) noexcept nogil:
+    cdef Py_ssize_t group, part, r, c, s, i
     cdef const real* w_rsc
-    for part in range(parts_of(k.K)):
-        for r in range(k.h.taps):
-            for c in range(k.C):
-                for s in range(S):
-                    w_rsc = w + ((k.h.tap + r*k.h.tap_step)*S + k.w.tap + s*k.w.tap_step)*tap + c*row
-                    for i in range(part_start(k.K, part), part_start(k.K, part + 1)):
-                        packed[0] = w_rsc[i*column]
-                        packed += 1
+    for group in range(k.chunks*k.groups):
+        for part in range(parts_of(k.K)):
+            for r in range(k.h.taps):
+                for c in range(k.C):
+                    for s in range(k.w.taps):
+                        w_rsc = w.w + group*w.group + c*w.row
+                        w_rsc += ((k.h.tap + r*k.h.tap_step)*w.S + k.w.tap + s*k.w.tap_step)*w.tap
+                        for i in range(part_start(k.K, part), part_start(k.K, part + 1)):
+                            packed[0] = w_rsc[i*w.column]
+                            packed += 1
 
 
 cdef inline void plane_tile(int rows, const Planes* k, const real* x, const real* w, real* y) noexcept nogil:
@@ -100,7 +105,7 @@ cdef inline void plane_tiles(
 cdef inline void multiply_planes(
     const Planes* k, const real* x, const real* w, real* y, Py_ssize_t count
 ) noexcept nogil:
-    """Of all channels."""
+    """Of all channels of a group."""
     cdef Py_ssize_t part, rows
     for part in range(parts_of(k.K)):
         rows = part_start(k.K, part + 1) - part_start(k.K, part)
@@ -125,60 +130,78 @@ cdef inline void multiply_planes(
 
 
 cdef inline void collect_pixels(
-    int rounds, const PlaneOutputs* o, const real* planes, Py_ssize_t count, lvec order, real* y_p
+    int rounds, const PlaneOutputs* o, Py_ssize_t chunk, const real* planes, Py_ssize_t count, lvec order, real* y_p
 ) noexcept nogil:
-    """y_p[i, :] = act(bias + number i of every plane) for `count` pixels, 2**(rounds - 1) < K <= 2**rounds.
+    """y_p[i, :] = act(bias + number i of every plane of a chunk) for `count` pixels, 2**(rounds - 1) < K <= 2**rounds.
 
-    What a vector has too much is overwritten by the next one."""
-    cdef Py_ssize_t K = o.planes.K, size = outputs_of(&o.planes), group = (VL >> rounds)*K, numbers = count*K
+    What a vector has too much of is overwritten by the next one, unless there are other chunks."""
+    cdef const Planes* k = &o.planes
+    cdef Py_ssize_t K = k.groups*k.K, size = outputs_of(k), pixels = VL >> rounds
+    cdef Py_ssize_t numbers = count*K, step = pixels*K*k.chunks
+    cdef const real* bias = NULL if o.bias == NULL else o.bias + chunk*K
+    cdef bint relu = o.relu, alone = k.chunks == 1
     cdef vec rows[VL]
     cdef int i
+    y_p += chunk*K
     while numbers > 0:
         for i in range(1 << rounds):
             rows[i] = VZERO
             if i < K:
                 rows[i] = VLOAD(planes + i*size)
-                if o.bias != NULL:
-                    rows[i] = rows[i] + VFILL(o.bias[i])
-                if o.relu:
+                if bias != NULL:
+                    rows[i] = rows[i] + VFILL(bias[i])
+                if relu:
                     rows[i] = VSELECT(VGREATER(VZERO, rows[i]), VZERO, rows[i])
         interleave(rows, 1 << rounds, rounds)
         for i in range(1 << rounds):
+            if rounds < ROUNDS:
+                rows[i] = permute(rows[i], order)
             if numbers > 0:
-                store_upto(y_p, permute(rows[i], order), numbers)
-            y_p += group
-            numbers -= group
+                store_upto(y_p, rows[i], numbers if alone else K)
+            y_p += step
+            numbers -= pixels*K
         planes += VL
 
 
-cdef inline void collect(const PlaneOutputs* o, const real* planes, Py_ssize_t count, real* y_p) noexcept nogil:
-    """As many rounds as K needs."""
-    cdef int rounds = rounds_of(o.planes.K)
-    cdef lvec order = order_of(1 << rounds, o.planes.K)
+cdef inline int collect_rounds(const Planes* k) noexcept nogil:
+    """As many as a pixel needs; where there are other chunks all, for one pixel to a vector."""
+    return rounds_of(k.groups*k.K) if k.chunks == 1 else ROUNDS
+
+
+cdef inline void collect(
+    const PlaneOutputs* o, Py_ssize_t chunk, const real* planes, Py_ssize_t count, lvec order, real* y_p
+) noexcept nogil:
+    cdef int rounds = collect_rounds(&o.planes)
     if rounds == 0:
-        collect_pixels(0, o, planes, count, order, y_p)
+        collect_pixels(0, o, chunk, planes, count, order, y_p)
     elif rounds == 1:
-        collect_pixels(1, o, planes, count, order, y_p)
+        collect_pixels(1, o, chunk, planes, count, order, y_p)
     elif ROUNDS > 1 and rounds == 2:
-        collect_pixels(2, o, planes, count, order, y_p)
+        collect_pixels(2, o, chunk, planes, count, order, y_p)
     elif ROUNDS > 2 and rounds == 3:
-        collect_pixels(3, o, planes, count, order, y_p)
+        collect_pixels(3, o, chunk, planes, count, order, y_p)
     elif ROUNDS > 3:
-        collect_pixels(4, o, planes, count, order, y_p)
+        collect_pixels(4, o, chunk, planes, count, order, y_p)
 
 
 cdef inline void plane_output_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
-    """A block of rows of an image."""
+    """A block of rows of an image, of chunk index % k.chunks."""
     cdef const PlaneOutputs* o = <const PlaneOutputs*>problem
     cdef const Planes* k = &o.planes
-    cdef Py_ssize_t n = index // blocks_of(k), q = index % blocks_of(k)*k.rows
-    cdef Py_ssize_t rows = min(k.rows, k.h.count - q), count = (rows - 1)*k.pitch + k.w.count, i
+    cdef Py_ssize_t chunk = index % k.chunks, block = index // k.chunks
+    cdef Py_ssize_t n = block // blocks_of(k), q = block % blocks_of(k)*k.rows, first = n*k.h.count + q
+    cdef Py_ssize_t rows = min(k.rows, k.h.count - q), count = (rows - 1)*k.pitch + k.w.count, g, i
     cdef real* x = <real*>take(&scratch, inputs_of(k), sizeof(real))
-    cdef real* y = <real*>take(&scratch, k.K*outputs_of(k), sizeof(real))
-    if stopped(call, count*k.K*k.h.taps*k.w.taps*k.C):
+    cdef real* y = <real*>take(&scratch, k.groups*k.K*outputs_of(k), sizeof(real))
+    cdef lvec order
+    if stopped(call, count*k.groups*packed_of(k)):
         return
-    memset(x + k.C*k.size, 0, WIDEST*VL*sizeof(real))
-    lay_out(k, n, q, x)
-    multiply_planes(k, x, o.packed, y, count)
+    memset(x + k.groups*k.C*k.size, 0, WIDEST*VL*sizeof(real))
+    lay_out(k, n, q, chunk, x)
+    for g in range(k.groups):
+        multiply_planes(
+            k, x + g*k.C*k.size, o.packed + (chunk*k.groups + g)*packed_of(k), y + g*k.K*outputs_of(k), count
+        )
+    order = order_of(1 << collect_rounds(k), k.groups*k.K if k.chunks == 1 else VL)
     for i in range(rows):
-        collect(o, y + i*k.pitch, k.w.count, o.y + ((n*k.h.count + q + i)*k.w.count)*k.K)
+        collect(o, chunk, y + i*k.pitch, k.w.count, order, o.y + (first + i)*k.w.count*k.chunks*k.groups*k.K)

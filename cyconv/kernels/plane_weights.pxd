@@ -1,17 +1,17 @@
 # The weight gradient of a convolution from few channels to few, on planes (planes.pxd).
 #
-#     dw[r, s, c, k] = sum_{n, q, p} plane[c, q + r*slope, p + s*slope] * dy[n, q, p, k]
+#     dw[r, s, c, k] = sum_{n, q, p} plane[c, q + r*slope, p + s*slope] * dy[n, q, p, k]          of each group
 #
 # Pixels are the lanes here as well; dy is laid out [row][vector][k][VL], with zeros after the last pixel of a row.  A
 # tile is up to MOST channels of dy by as many taps as registers are left for.  Loops in a task, some of the blocks of
-# rows: block, some rows of it, part of dy's channels, taps, row, vector.  Sums of lanes wait in a table; what the lanes
-# hold is added up after the last block.  Blocks are shared out over splits as in outer.pxd: the same bits for any
-# number of threads.
+# rows of a chunk: block, some rows of it, group, part of its channels, taps, row, vector.  Sums of lanes wait in a
+# table; what the lanes hold is added up after the last block.  Blocks are shared out over splits as in outer.pxd: the
+# same bits for any number of threads.
 
 from libc.string cimport memset
 
 from cyconv.kernels.planes cimport (
-    MOST, Planes, WIDEST, blocks_of, lay_out, order_of, part, part_start, parts_of, rounds_of, wide,
+    MOST, Planes, WIDEST, blocks_of, lay_out, part, part_start, parts_of, spread, wide,
 )
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport HOLD, VL, VLOAD, VSTORE, load_lanes, lvec, real, vec
@@ -25,8 +25,8 @@ cdef struct PlaneWeights:
     Py_ssize_t blocks       # of all images
     const real* dy
     Py_ssize_t splits       # each with a dw and a db of its own
-    real* partial
-    double* partial_db      # or NULL
+    real* partial           # [split][r][s][c][k of all groups]
+    double* partial_db      # [split][k of all groups], or NULL
 
 
 cdef inline Py_ssize_t vectors_of(const Planes* k) noexcept nogil:
@@ -34,13 +34,18 @@ cdef inline Py_ssize_t vectors_of(const Planes* k) noexcept nogil:
     return (k.w.count + VL - 1) // VL
 
 
+cdef inline Py_ssize_t targets_of(const Planes* k) noexcept nogil:
+    """Channels of dy in a chunk."""
+    return k.groups*k.K
+
+
 cdef inline Py_ssize_t sums_of(const Planes* k) noexcept nogil:
-    """For each channel of dy; spare ones because a tile takes so many taps."""
+    """For each of them; spare ones because a tile takes so many taps."""
     return k.h.taps*k.w.taps*k.C + WIDEST
 
 
 cdef inline Py_ssize_t weights_of(const Planes* k) noexcept nogil:
-    return k.h.taps*k.w.taps*k.C*k.K
+    return k.h.taps*k.w.taps*k.C*k.K*k.groups*k.chunks
 
 
 cdef inline Py_ssize_t some_rows(const Planes* k) noexcept nogil:
@@ -50,8 +55,8 @@ cdef inline Py_ssize_t some_rows(const Planes* k) noexcept nogil:
 
 cdef inline size_t weight_bytes(const Planes* k) noexcept nogil:
     return (
-        lines(k.C*k.size, sizeof(real)) + lines(some_rows(k)*vectors_of(k)*k.K*VL, sizeof(real))
-        + lines((sums_of(k) + 1)*k.K*VL, sizeof(real)) + lines(sums_of(k), sizeof(Py_ssize_t))
+        lines(k.groups*k.C*k.size, sizeof(real)) + lines(some_rows(k)*vectors_of(k)*targets_of(k)*VL, sizeof(real))
+        + lines((sums_of(k) + 1)*targets_of(k)*VL, sizeof(real)) + lines(sums_of(k), sizeof(Py_ssize_t))
     )
 
 
@@ -64,23 +69,22 @@ cdef inline real sum_lanes(const real* sums) noexcept nogil:
 
 
 cdef inline void lay_out_dy(
-    const Planes* k, const real* dy_q, Py_ssize_t rows, real* laid, real* sums, double* db
+    const Planes* k, const real* dy_q, Py_ssize_t rows, lvec order, real* laid, real* sums, double* db
 ) noexcept nogil:
-    """laid[row, vector, k, :] = dy; db, unless it is NULL, += its sums, up to here in the lanes of K vectors `sums`."""
-    cdef Py_ssize_t _, p, i
-    cdef lvec order = order_of(k.K, 1 << rounds_of(k.K))
-    memset(sums, 0, k.K*VL*sizeof(real))
+    """laid[row, vector, k, :] = dy of a chunk; db, unless it is NULL, += its sums, those of these rows in `sums`."""
+    cdef Py_ssize_t K = targets_of(k), stride = K*k.chunks, p = 0, _, i
     for _ in range(rows):
-        p = 0
-        while p < k.w.count:
-            part(dy_q + p*k.K, k.K, k.K, min(VL, k.w.count - p), order, laid, VL)
-            for i in range(0 if db == NULL else k.K):
+        part(dy_q, stride, K, k.w.count, order, laid + p*K*VL, VL, K*VL)
+        dy_q += k.w.count*stride
+        p += vectors_of(k)
+    if db != NULL:
+        memset(sums, 0, K*VL*sizeof(real))
+        for _ in range(p):
+            for i in range(K):
                 VSTORE(sums + i*VL, VLOAD(sums + i*VL) + VLOAD(laid + i*VL))
-            laid += k.K*VL
-            p += VL
-        dy_q += k.w.count*k.K
-    for i in range(0 if db == NULL else k.K):
-        db[i] += sum_lanes(sums + i*VL)
+            laid += K*VL
+        for i in range(K):
+            db[i] += sum_lanes(sums + i*VL)
 
 
 cdef inline void product_step(
@@ -116,11 +120,11 @@ cdef inline void product_tile(
         e = 0
         while e + VL <= k.w.count:
             product_step(True, rows, x, e, VL, dy, acc)
-            dy += k.K*VL
+            dy += targets_of(k)*VL
             e += VL
         if e < k.w.count:       # not to multiply by zero what is not finite
             product_step(False, rows, x, e, <int>(k.w.count - e), dy, acc)
-            dy += k.K*VL
+            dy += targets_of(k)*VL
         for j in range(columns):
             x[j] += k.pitch
     for j in range(columns):
@@ -142,7 +146,7 @@ cdef inline void product_tiles(
 cdef inline void multiply_rows(
     const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy, real* sums
 ) noexcept nogil:
-    """Of all channels of dy."""
+    """Of all channels of a group of dy."""
     cdef Py_ssize_t section, rows
     for section in range(parts_of(k.K)):
         rows = part_start(k.K, section + 1) - part_start(k.K, section)
@@ -176,42 +180,50 @@ cdef inline void find_taps(const Planes* k, Py_ssize_t* tap) noexcept nogil:
 
 
 cdef inline void fold(const Planes* k, const real* sums, real* dw) noexcept nogil:
-    """dw = what the lanes of the table hold."""
-    cdef Py_ssize_t section, t, r, c, s, i
+    """dw of a group = what the lanes of its table hold."""
+    cdef Py_ssize_t section, t, r, c, s, i, K = k.chunks*targets_of(k)
     for section in range(parts_of(k.K)):
         for t in range(sums_of(k)):
             r, c, s = t // (k.w.taps*k.C), t // k.w.taps % k.C, t % k.w.taps
             for i in range(part_start(k.K, section), part_start(k.K, section + 1)):
                 if r < k.h.taps:
-                    dw[((r*k.w.taps + s)*k.C + c)*k.K + i] = sum_lanes(sums)
+                    dw[((r*k.w.taps + s)*k.C + c)*K + i] = sum_lanes(sums)
                 sums += VL
 
 
 cdef inline void plane_weight_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
-    """Split `index` of the blocks."""
+    """Chunk index % k.chunks, split index // k.chunks of the blocks."""
     cdef const PlaneWeights* o = <const PlaneWeights*>problem
     cdef const Planes* k = &o.planes
-    cdef Py_ssize_t block, n, q, rows, row
-    cdef real* planes = <real*>take(&scratch, k.C*k.size, sizeof(real))
-    cdef real* dy = <real*>take(&scratch, some_rows(k)*vectors_of(k)*k.K*VL, sizeof(real))
-    cdef real* sums = <real*>take(&scratch, (sums_of(k) + 1)*k.K*VL, sizeof(real))
-    cdef real* sums_dy = sums + sums_of(k)*k.K*VL
+    cdef Py_ssize_t K = targets_of(k), chunk = index % k.chunks, split = index // k.chunks
+    cdef Py_ssize_t block, n, q, rows, row, some = some_rows(k), g
+    cdef real* planes = <real*>take(&scratch, k.groups*k.C*k.size, sizeof(real))
+    cdef real* dy = <real*>take(&scratch, some*vectors_of(k)*K*VL, sizeof(real))
+    cdef real* sums = <real*>take(&scratch, (sums_of(k) + 1)*K*VL, sizeof(real))
+    cdef real* sums_dy = sums + sums_of(k)*K*VL
     cdef Py_ssize_t* tap = <Py_ssize_t*>take(&scratch, sums_of(k), sizeof(Py_ssize_t))
-    cdef double* db = NULL if o.partial_db == NULL else o.partial_db + index*k.K
-    cdef Py_ssize_t some = some_rows(k)
+    cdef double* db = NULL if o.partial_db == NULL else o.partial_db + (split*k.chunks + chunk)*K
+    cdef const real* dy_q
+    cdef lvec order = spread(k.chunks*K, K)
     find_taps(k, tap)
-    memset(sums, 0, sums_of(k)*k.K*VL*sizeof(real))
+    memset(sums, 0, sums_of(k)*K*VL*sizeof(real))
     if db != NULL:
-        memset(db, 0, k.K*sizeof(double))
-    for block in range(index*o.blocks // o.splits, (index + 1)*o.blocks // o.splits):
+        memset(db, 0, K*sizeof(double))
+    for block in range(split*o.blocks // o.splits, (split + 1)*o.blocks // o.splits):
         n, q = block // blocks_of(k), block % blocks_of(k)*k.rows
         rows = min(k.rows, k.h.count - q)
-        if stopped(call, rows*k.w.count*weights_of(k)):
+        if stopped(call, rows*k.w.count*k.h.taps*k.w.taps*k.C*K):
             return
-        lay_out(k, n, q, planes)
+        lay_out(k, n, q, chunk, planes)
         row = 0
         while row < rows:
-            lay_out_dy(k, o.dy + (n*k.h.count + q + row)*k.w.count*k.K, min(some, rows - row), dy, sums_dy, db)
-            multiply_rows(k, planes + row*k.pitch, tap, min(some, rows - row), dy, sums)
+            dy_q = o.dy + ((n*k.h.count + q + row)*k.w.count*k.chunks + chunk)*K
+            lay_out_dy(k, dy_q, min(some, rows - row), order, dy, sums_dy, db)
+            for g in range(k.groups):
+                multiply_rows(
+                    k, planes + g*k.C*k.size + row*k.pitch, tap, min(some, rows - row), dy + g*k.K*VL,
+                    sums + g*sums_of(k)*k.K*VL,
+                )
             row += some
-    fold(k, sums, o.partial + index*weights_of(k))
+    for g in range(k.groups):
+        fold(k, sums + g*sums_of(k)*k.K*VL, o.partial + split*weights_of(k) + (chunk*k.groups + g)*k.K)

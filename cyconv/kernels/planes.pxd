@@ -4,13 +4,15 @@
 # filter of grey images.  Of pixels there are always enough.  So some rows of an image are laid out as planes
 # [channel][row][column], padded with zeros: what a tap sees of a plane is that plane, some numbers further on.
 #
+# Groups of channels are convolutions side by side; as many as a vector has lanes for are taken together, a `chunk`.
+#
 # The columns of a block of rows are numbered through: a row of the planes is as long as what a row of windows sees,
 # `pitch`, and so are rows of outputs, whose last (taps - 1)*slope columns are computed for nothing.
 
 from libc.string cimport memset
 
 from cyconv.kernels.simd cimport (
-    LLOAD, MR, NV, ROUNDS, VL, VSTORE, interleave, lane, load_upto, lvec, permute, real, vec,
+    LLOAD, MR, NV, PREFETCH, ROUNDS, VL, VSTORE, interleave, lane, load_upto, lvec, permute, real, vec,
 )
 from cyconv.kernels.slim cimport slim_pays
 from cyconv.kernels.windows cimport Axis
@@ -21,10 +23,12 @@ cdef enum:
     LARGEST = 65536         # numbers of the planes of a block: 256 KiB are half as fast to fill, not slower to read
 
 cdef struct Planes:
-    const real* x           # (N, h.size, w.size, C)
+    const real* x           # (N, h.size, w.size, chunks*groups*C)
     Axis h                  # of windows side by side
     Axis w
-    Py_ssize_t C            # channels of the source
+    Py_ssize_t chunks
+    Py_ssize_t groups       # of a chunk
+    Py_ssize_t C            # channels of a group of the source
     Py_ssize_t K            # and of the target
     Py_ssize_t pitch
     Py_ssize_t rows         # of the target in a block
@@ -54,33 +58,38 @@ cdef inline Py_ssize_t blocks_of(const Planes* k) noexcept nogil:
 cdef inline bint planes_pay(
     const Axis* h, const Axis* w, Py_ssize_t pitch, Py_ssize_t C, Py_ssize_t K, bint of_weights
 ) noexcept nogil:
-    """In vector products for a row of outputs, or of dy.
+    """In vector products for a row of outputs, or of dy, of one group.
 
     Outputs: K for VL pixels, the last columns included, instead of one for each pixel.  To lay out and to collect takes
     as long as a tap or so.  Weights: K for VL pixels, instead of one for every number of a window row, whose tiles are
-    MR high and never full for so few; to lay out takes six for each channel.  Many channels of the source that do pay
-    as slim.pxd has them are better off there.
+    MR high and never full for so few; to lay out takes six for each channel.
     """
     cdef Py_ssize_t vectors = (w.count + VL - 1) // VL
-    if C > VL and slim_pays(h.taps*w.taps, C, K):
-        return False
     if of_weights:
         return (h.taps*w.taps*C*K + 6*(C + K))*vectors < w.count*h.taps*((w.taps*C + MR - 1) // MR*MR + 4)
     return K < VL and h.taps*w.taps*(VL*w.count - K*pitch) > VL*w.count
 
 
 cdef inline bint plan_planes(
-    Planes* k, const real* x, const Axis* h, const Axis* w, Py_ssize_t C, Py_ssize_t K, bint of_weights
+    Planes* k, const real* x, const Axis* h, const Axis* w, Py_ssize_t C, Py_ssize_t K, Py_ssize_t groups,
+    bint of_weights,
 ) noexcept nogil:
-    """Whether planes pay: for windows side by side; and how many rows at a time."""
-    cdef Py_ssize_t above = (h.taps - 1)*h.slope
-    k.x, k.h, k.w, k.C, k.K = x, h[0], w[0], C, K
+    """Whether planes pay: for windows side by side, unless many channels do in slim.pxd.  How many rows at a time."""
+    cdef Py_ssize_t above = (h.taps - 1)*h.slope, row
+    k.x, k.h, k.w, k.C, k.K = x, h[0], w[0], C // groups, K // groups
     k.pitch = w.count + (w.taps - 1)*w.slope
-    if h.step != 1 or w.step != 1 or h.out_step != 1 or w.out_step != 1 or K > VL:
+    if h.step != 1 or w.step != 1 or h.out_step != 1 or w.out_step != 1 or k.K > VL or (groups > 1 and k.C > VL):
         return False
-    if not planes_pay(h, w, k.pitch, C, K, of_weights) or (above + 1)*k.pitch*max(C, K) > LARGEST:
+    if k.C > VL and slim_pays(h.taps*w.taps, C, K):
         return False
-    k.rows = min(h.count, LARGEST // (k.pitch*max(C, K)) - above)
+    k.groups = 1 if groups == 1 else VL // max(k.C, k.K)
+    while groups % k.groups:
+        k.groups -= 1
+    k.chunks = groups // k.groups
+    row = k.pitch*k.groups*max(k.C, k.K)
+    if not planes_pay(h, w, k.pitch, k.C, k.K, of_weights) or (above + 1)*row > LARGEST:
+        return False
+    k.rows = min(h.count, LARGEST // row - above)
     k.rows = (h.count + blocks_of(k) - 1) // blocks_of(k)
     k.height = k.rows + above
     k.size = k.height*k.pitch + VL
@@ -98,10 +107,19 @@ cdef inline int rounds_of(Py_ssize_t channels) noexcept nogil:
 cdef inline lvec order_of(Py_ssize_t were, Py_ssize_t will) noexcept nogil:
     """`permute` by it, and pixels that lay so far apart will lie so far apart."""
     cdef lane order[VL]
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, first = 0, within = 0
     for i in range(VL):
-        order[i] = <lane>min(VL - 1, i // will*were + i % will)
+        order[i] = <lane>min(VL - 1, first + within)
+        within += 1
+        if within == will:
+            first, within = first + were, 0
     return LLOAD(order)
+
+
+cdef inline lvec spread(Py_ssize_t stride, Py_ssize_t C) noexcept nogil:
+    """The order that `part` needs: all the channels of a pixel are as many apart as the next power of two says."""
+    cdef Py_ssize_t lanes = C if C == stride and C < VL else VL
+    return order_of(lanes, 1 << rounds_of(lanes))
 
 
 cdef inline void part_pixels(
@@ -113,54 +131,67 @@ cdef inline void part_pixels(
     cdef Py_ssize_t numbers = (pixels - 1)*stride + C, group = (VL >> rounds)*stride, c
     cdef int i
     for i in range(1 << rounds):
-        rows[i] = permute(load_upto(x_p + i*group, max(0, numbers - i*group)), order)
+        rows[i] = load_upto(x_p + i*group, max(0, numbers - i*group))
+        if rounds < ROUNDS:
+            rows[i] = permute(rows[i], order)
     interleave(rows, 1 << rounds, ROUNDS)
     for c in range(C):
         VSTORE(plane + c*size, rows[c])
 
 
-cdef inline void part(
-    const real* x_p, Py_ssize_t stride, Py_ssize_t C, Py_ssize_t pixels, lvec order, real* plane, Py_ssize_t size
+cdef inline void part_row(
+    int rounds, const real* x_p, Py_ssize_t stride, Py_ssize_t C, Py_ssize_t pixels, lvec order, real* plane,
+    Py_ssize_t size, Py_ssize_t step,
 ) noexcept nogil:
-    """Up to VL pixels, of `stride` channels the first C; the order is from C to the next power of two."""
+    cdef int i
+    while pixels > 0:
+        if stride > C:      # each pixel has lines of its own: 1.05 times as fast
+            for i in range(VL):
+                PREFETCH(x_p + (VL + i)*stride)
+        part_pixels(rounds, x_p, stride, C, min(VL, pixels), order, plane, size)
+        x_p += VL*stride
+        plane += step
+        pixels -= VL
+
+
+cdef inline void part(
+    const real* x_p, Py_ssize_t stride, Py_ssize_t C, Py_ssize_t pixels, lvec order, real* plane, Py_ssize_t size,
+    Py_ssize_t step,
+) noexcept nogil:
+    """VL pixels after VL pixels, C of their `stride` channels; these go `step` on.  The order is that of `spread`."""
     if stride > C:
-        part_pixels(ROUNDS, x_p, stride, C, pixels, order, plane, size)
+        part_row(ROUNDS, x_p, stride, C, pixels, order, plane, size, step)
     elif C == 1:
-        part_pixels(0, x_p, C, C, pixels, order, plane, size)
+        part_row(0, x_p, C, C, pixels, order, plane, size, step)
     elif C == 2:
-        part_pixels(1, x_p, C, C, pixels, order, plane, size)
+        part_row(1, x_p, C, C, pixels, order, plane, size, step)
     elif ROUNDS > 1 and C <= 4:
-        part_pixels(2, x_p, C, C, pixels, order, plane, size)
+        part_row(2, x_p, C, C, pixels, order, plane, size, step)
     elif ROUNDS > 2 and C <= 8:
-        part_pixels(3, x_p, C, C, pixels, order, plane, size)
+        part_row(3, x_p, C, C, pixels, order, plane, size, step)
     elif ROUNDS > 3:
-        part_pixels(4, x_p, C, C, pixels, order, plane, size)
+        part_row(4, x_p, C, C, pixels, order, plane, size, step)
 
 
-cdef inline void lay_out(const Planes* k, Py_ssize_t n, Py_ssize_t q, real* planes) noexcept nogil:
-    """planes[channel, row, column] = what rows q .. q + k.rows - 1 of image n see."""
+cdef inline void lay_out(const Planes* k, Py_ssize_t n, Py_ssize_t q, Py_ssize_t chunk, real* planes) noexcept nogil:
+    """planes[channel, row, column] = what rows q .. q + k.rows - 1 of image n see of a chunk's channels."""
     cdef Py_ssize_t low = min(max(-k.w.base, 0), k.pitch), high = max(low, min(k.w.size - k.w.base, k.pitch))
-    cdef Py_ssize_t i, j, c, ih
+    cdef Py_ssize_t C = k.groups*k.C, stride = k.chunks*C, i, c, ih
     cdef const real* x_h
     cdef real* plane
-    cdef lvec order = order_of(min(VL, k.C), 1 << rounds_of(min(VL, k.C)))
+    cdef lvec order = spread(stride, C)
     for i in range(k.height):
         ih = k.h.base + q + i
         plane = planes + i*k.pitch
         if 0 <= ih < k.h.size:
-            x_h = k.x + ((n*k.h.size + ih)*k.w.size + k.w.base)*k.C
-            j = low
-            while j < high:
-                c = 0
-                while c < k.C:
-                    part(
-                        x_h + j*k.C + c, k.C, min(VL, k.C - c), min(VL, high - j), order, plane + c*k.size + j, k.size
-                    )
-                    c += VL
-                j += VL
-            for c in range(k.C):
+            x_h = k.x + ((n*k.h.size + ih)*k.w.size + k.w.base + low)*stride + chunk*C
+            c = 0
+            while c < C:
+                part(x_h + c, stride, min(VL, C - c), high - low, order, plane + c*k.size + low, k.size, VL)
+                c += VL
+            for c in range(C):
                 memset(plane + c*k.size, 0, low*sizeof(real))
                 memset(plane + c*k.size + high, 0, (k.pitch - high)*sizeof(real))
         else:
-            for c in range(k.C):
+            for c in range(C):
                 memset(plane + c*k.size, 0, k.pitch*sizeof(real))

@@ -41,8 +41,8 @@ cdef inline Py_ssize_t pitch_of(const Work* k) noexcept nogil:
 
 
 cdef inline bint slim_pays(Py_ssize_t runs, Py_ssize_t length, Py_ssize_t K) noexcept nogil:
-    """Whether to take the runs of a window along their lanes.  A pixel costs K products and 1.5 loads for each vector of
-    it, and to add up the lanes 3.5 for each output; with K lanes as columns, a product for each of its numbers."""
+    """Whether to take the runs of a window along their lanes.  A pixel costs K products and 1.5 loads for each of its
+    vectors, and to add up the lanes 3.5 for each output; with K lanes as columns, a product for each of its numbers."""
     return K <= MOST and 2*K <= VL and (2*K + 3)*runs*((length + VL - 1) // VL) + 7*K < 2*runs*length
 
 
