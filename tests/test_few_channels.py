@@ -64,6 +64,13 @@ def test_images_of_several_blocks(C, K, dtype, rng):
     _check(x, w, _whole(rng, K, dtype), {"padding": (2, 1), "algorithm": "direct"})
 
 
+@pytest.mark.parametrize(("C", "K"), [(1, 4), (4, 1), (5, 5)])
+def test_rows_of_several_blocks(C, K, dtype, rng):
+    """Signals, and the like."""
+    x, w = _whole(rng, (1, 2, 30_001, C), dtype), _whole(rng, (2, 9, C, K), dtype)
+    _check(x, w, _whole(rng, K, dtype), {"padding": ((1, 0), (8, 3)), "dilation": (1, 2), "algorithm": "direct"})
+
+
 @pytest.mark.parametrize(("C", "K"), [(1, 3), (3, 1), (3, 7), (6, 16), (16, 4), (20, 2)])
 def test_what_is_not_finite_reaches_its_own_windows_only(C, K, dtype, rng):
     """In planes a row follows the last one, and lanes are left over: none of that may be seen."""

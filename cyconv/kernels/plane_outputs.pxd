@@ -1,16 +1,16 @@
 # Convolution from few channels to few, or its input gradient, on planes (planes.pxd).
 #
-#     y[k, e] = sum_{r, c, s} plane[c, e + r*slope*pitch + s*slope] * w[r, c, s, k]       e: column of a block of rows
+#     y[k, e] = sum_{r, c, s} plane[c, e + r*slope*pitch + s*slope] * w[r, c, s, k]       e: column of a block
 #
-# A tile is up to MOST channels of the target by as many vectors as registers are left for.  Loops in a task, a block of
-# rows of a chunk: group, part of its channels, tile, window row, channel of the source, window column.  The sums go to
+# A tile is up to MOST channels of the target by as many vectors as registers are left for.  Loops in a task, a block
+# of a chunk: group, part of its channels, tile, window row, channel of the source, window column.  The sums go to
 # planes of the target, from which pixels are collected at the end.
 
 from libc.string cimport memset
 
 from cyconv.kernels.correlate cimport Weights
 from cyconv.kernels.planes cimport (
-    MOST, Planes, WIDEST, blocks_of, lay_out, order_of, part_start, parts_of, rounds_of, wide,
+    Area, MOST, Planes, WIDEST, area_of, lay_out, order_of, part_start, parts_of, rounds_of, wide,
 )
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport (
@@ -185,23 +185,22 @@ cdef inline void collect(
 
 
 cdef inline void plane_output_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
-    """A block of rows of an image, of chunk index % k.chunks."""
+    """Chunk index % k.chunks of a block."""
     cdef const PlaneOutputs* o = <const PlaneOutputs*>problem
     cdef const Planes* k = &o.planes
-    cdef Py_ssize_t chunk = index % k.chunks, block = index // k.chunks
-    cdef Py_ssize_t n = block // blocks_of(k), q = block % blocks_of(k)*k.rows, first = n*k.h.count + q
-    cdef Py_ssize_t rows = min(k.rows, k.h.count - q), count = (rows - 1)*k.pitch + k.w.count, g, i
+    cdef Area a = area_of(k, index // k.chunks)
+    cdef Py_ssize_t chunk = index % k.chunks, count = (a.rows - 1)*k.pitch + a.columns, K = k.groups*k.K, g, i
     cdef real* x = <real*>take(&scratch, inputs_of(k), sizeof(real))
-    cdef real* y = <real*>take(&scratch, k.groups*k.K*outputs_of(k), sizeof(real))
-    cdef lvec order
+    cdef real* y = <real*>take(&scratch, K*outputs_of(k), sizeof(real))
+    cdef real* y_p = o.y + ((a.n*k.h.count + a.q)*k.w.count + a.p)*k.chunks*K
+    cdef lvec order = order_of(1 << collect_rounds(k), K if k.chunks == 1 else VL)
     if stopped(call, count*k.groups*packed_of(k)):
         return
     memset(x + k.groups*k.C*k.size, 0, WIDEST*VL*sizeof(real))
-    lay_out(k, n, q, chunk, x)
+    lay_out(k, &a, chunk, x)
     for g in range(k.groups):
         multiply_planes(
             k, x + g*k.C*k.size, o.packed + (chunk*k.groups + g)*packed_of(k), y + g*k.K*outputs_of(k), count
         )
-    order = order_of(1 << collect_rounds(k), k.groups*k.K if k.chunks == 1 else VL)
-    for i in range(rows):
-        collect(o, chunk, y + i*k.pitch, k.w.count, order, o.y + (first + i)*k.w.count*k.chunks*k.groups*k.K)
+    for i in range(a.rows):
+        collect(o, chunk, y + i*k.pitch, a.columns, order, y_p + i*k.w.count*k.chunks*K)

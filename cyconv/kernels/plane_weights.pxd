@@ -11,7 +11,7 @@
 from libc.string cimport memset
 
 from cyconv.kernels.planes cimport (
-    MOST, Planes, WIDEST, blocks_of, lay_out, part, part_start, parts_of, spread, wide,
+    Area, MOST, Planes, WIDEST, area_of, lay_out, part, part_start, parts_of, spread, wide,
 )
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport HOLD, VL, VLOAD, VSTORE, load_lanes, lvec, real, vec
@@ -30,8 +30,8 @@ cdef struct PlaneWeights:
 
 
 cdef inline Py_ssize_t vectors_of(const Planes* k) noexcept nogil:
-    """Of a row of dy."""
-    return (k.w.count + VL - 1) // VL
+    """Of a row of dy in a block."""
+    return (k.columns + VL - 1) // VL
 
 
 cdef inline Py_ssize_t targets_of(const Planes* k) noexcept nogil:
@@ -69,20 +69,21 @@ cdef inline real sum_lanes(const real* sums) noexcept nogil:
 
 
 cdef inline void lay_out_dy(
-    const Planes* k, const real* dy_q, Py_ssize_t rows, lvec order, real* laid, real* sums, double* db
+    const Planes* k, const real* dy_p, Py_ssize_t rows, Py_ssize_t columns, lvec order, real* laid, real* sums,
+    double* db,
 ) noexcept nogil:
     """laid[row, vector, k, :] = dy of a chunk; db, unless it is NULL, += its sums, those of these rows in `sums`."""
-    cdef Py_ssize_t K = targets_of(k), stride = K*k.chunks, p = 0, _, i
+    cdef Py_ssize_t K = targets_of(k), stride = K*k.chunks, vectors = (columns + VL - 1) // VL, _, i
     for _ in range(rows):
-        part(dy_q, stride, K, k.w.count, order, laid + p*K*VL, VL, K*VL)
-        dy_q += k.w.count*stride
-        p += vectors_of(k)
+        part(dy_p, stride, K, columns, order, laid, VL, K*VL)
+        dy_p += k.w.count*stride
+        laid += vectors*K*VL
     if db != NULL:
         memset(sums, 0, K*VL*sizeof(real))
-        for _ in range(p):
+        for _ in range(rows*vectors):
+            laid -= K*VL
             for i in range(K):
                 VSTORE(sums + i*VL, VLOAD(sums + i*VL) + VLOAD(laid + i*VL))
-            laid += K*VL
         for i in range(K):
             db[i] += sum_lanes(sums + i*VL)
 
@@ -104,10 +105,10 @@ cdef inline void product_step(
 
 
 cdef inline void product_tile(
-    int rows, const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy,
-    real* sums,
+    int rows, const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, Py_ssize_t width,
+    const real* dy, real* sums,
 ) noexcept nogil:
-    """sums[tap, channel, :] += products of `height` rows."""
+    """sums[tap, channel, :] += products of `height` rows of `width` pixels."""
     cdef vec acc[WIDEST*MOST]
     cdef const real* x[WIDEST]
     cdef Py_ssize_t _, e
@@ -118,12 +119,12 @@ cdef inline void product_tile(
             acc[i*columns + j] = VLOAD(sums + (j*rows + i)*VL)
     for _ in range(height):
         e = 0
-        while e + VL <= k.w.count:
+        while e + VL <= width:
             product_step(True, rows, x, e, VL, dy, acc)
             dy += targets_of(k)*VL
             e += VL
-        if e < k.w.count:       # not to multiply by zero what is not finite
-            product_step(False, rows, x, e, <int>(k.w.count - e), dy, acc)
+        if e < width:           # not to multiply by zero what is not finite
+            product_step(False, rows, x, e, <int>(width - e), dy, acc)
             dy += targets_of(k)*VL
         for j in range(columns):
             x[j] += k.pitch
@@ -133,39 +134,40 @@ cdef inline void product_tile(
 
 
 cdef inline void product_tiles(
-    int rows, const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy,
-    real* sums,
+    int rows, const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, Py_ssize_t width,
+    const real* dy, real* sums,
 ) noexcept nogil:
     """Those of all taps."""
     cdef Py_ssize_t t = 0
     while t < sums_of(k) - WIDEST:
-        product_tile(rows, k, planes, tap + t, height, dy, sums + t*rows*VL)
+        product_tile(rows, k, planes, tap + t, height, width, dy, sums + t*rows*VL)
         t += wide(rows)
 
 
 cdef inline void multiply_rows(
-    const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, const real* dy, real* sums
+    const Planes* k, const real* planes, const Py_ssize_t* tap, Py_ssize_t height, Py_ssize_t width, const real* dy,
+    real* sums,
 ) noexcept nogil:
     """Of all channels of a group of dy."""
     cdef Py_ssize_t section, rows
     for section in range(parts_of(k.K)):
         rows = part_start(k.K, section + 1) - part_start(k.K, section)
         if rows == 1:
-            product_tiles(1, k, planes, tap, height, dy, sums)
+            product_tiles(1, k, planes, tap, height, width, dy, sums)
         elif rows == 2:
-            product_tiles(2, k, planes, tap, height, dy, sums)
+            product_tiles(2, k, planes, tap, height, width, dy, sums)
         elif rows == 3:
-            product_tiles(3, k, planes, tap, height, dy, sums)
+            product_tiles(3, k, planes, tap, height, width, dy, sums)
         elif rows == 4:
-            product_tiles(4, k, planes, tap, height, dy, sums)
+            product_tiles(4, k, planes, tap, height, width, dy, sums)
         elif MOST > 4 and rows == 5:
-            product_tiles(5, k, planes, tap, height, dy, sums)
+            product_tiles(5, k, planes, tap, height, width, dy, sums)
         elif MOST > 4 and rows == 6:
-            product_tiles(6, k, planes, tap, height, dy, sums)
+            product_tiles(6, k, planes, tap, height, width, dy, sums)
         elif MOST > 4 and rows == 7:
-            product_tiles(7, k, planes, tap, height, dy, sums)
+            product_tiles(7, k, planes, tap, height, width, dy, sums)
         elif MOST > 4:
-            product_tiles(8, k, planes, tap, height, dy, sums)
+            product_tiles(8, k, planes, tap, height, width, dy, sums)
         dy += rows*VL
         sums += sums_of(k)*rows*VL
 
@@ -196,34 +198,35 @@ cdef inline void plane_weight_task(const void* problem, Py_ssize_t index, char* 
     cdef const PlaneWeights* o = <const PlaneWeights*>problem
     cdef const Planes* k = &o.planes
     cdef Py_ssize_t K = targets_of(k), chunk = index % k.chunks, split = index // k.chunks
-    cdef Py_ssize_t block, n, q, rows, row, some = some_rows(k), g
+    cdef Py_ssize_t block, row, rows, some = some_rows(k), g
+    cdef Area a
     cdef real* planes = <real*>take(&scratch, k.groups*k.C*k.size, sizeof(real))
     cdef real* dy = <real*>take(&scratch, some*vectors_of(k)*K*VL, sizeof(real))
     cdef real* sums = <real*>take(&scratch, (sums_of(k) + 1)*K*VL, sizeof(real))
     cdef real* sums_dy = sums + sums_of(k)*K*VL
     cdef Py_ssize_t* tap = <Py_ssize_t*>take(&scratch, sums_of(k), sizeof(Py_ssize_t))
     cdef double* db = NULL if o.partial_db == NULL else o.partial_db + (split*k.chunks + chunk)*K
-    cdef const real* dy_q
+    cdef const real* dy_p
     cdef lvec order = spread(k.chunks*K, K)
     find_taps(k, tap)
     memset(sums, 0, sums_of(k)*K*VL*sizeof(real))
     if db != NULL:
         memset(db, 0, K*sizeof(double))
     for block in range(split*o.blocks // o.splits, (split + 1)*o.blocks // o.splits):
-        n, q = block // blocks_of(k), block % blocks_of(k)*k.rows
-        rows = min(k.rows, k.h.count - q)
-        if stopped(call, rows*k.w.count*k.h.taps*k.w.taps*k.C*K):
+        a = area_of(k, block)
+        if stopped(call, a.rows*a.columns*k.h.taps*k.w.taps*k.C*K):
             return
-        lay_out(k, n, q, chunk, planes)
+        lay_out(k, &a, chunk, planes)
         row = 0
-        while row < rows:
-            dy_q = o.dy + ((n*k.h.count + q + row)*k.w.count*k.chunks + chunk)*K
-            lay_out_dy(k, dy_q, min(some, rows - row), order, dy, sums_dy, db)
+        while row < a.rows:
+            rows = min(some, a.rows - row)
+            dy_p = o.dy + (((a.n*k.h.count + a.q + row)*k.w.count + a.p)*k.chunks + chunk)*K
+            lay_out_dy(k, dy_p, rows, a.columns, order, dy, sums_dy, db)
             for g in range(k.groups):
                 multiply_rows(
-                    k, planes + g*k.C*k.size + row*k.pitch, tap, min(some, rows - row), dy + g*k.K*VL,
+                    k, planes + g*k.C*k.size + row*k.pitch, tap, rows, a.columns, dy + g*k.K*VL,
                     sums + g*sums_of(k)*k.K*VL,
                 )
-            row += some
+            row += rows
     for g in range(k.groups):
         fold(k, sums + g*sums_of(k)*k.K*VL, o.partial + split*weights_of(k) + (chunk*k.groups + g)*k.K)

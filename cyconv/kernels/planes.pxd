@@ -20,7 +20,8 @@ from cyconv.kernels.windows cimport Axis
 cdef enum:
     MOST = 2*NV             # channels of the target that a tile takes
     WIDEST = 8              # and vectors to one of them
-    LARGEST = 65536         # numbers of the planes of a block: 256 KiB are half as fast to fill, not slower to read
+    LARGEST = 65536         # numbers of the planes of a block
+    LEAST = 256             # columns of one, unless these are all
 
 cdef struct Planes:
     const real* x           # (N, h.size, w.size, chunks*groups*C)
@@ -30,10 +31,18 @@ cdef struct Planes:
     Py_ssize_t groups       # of a chunk
     Py_ssize_t C            # channels of a group of the source
     Py_ssize_t K            # and of the target
-    Py_ssize_t pitch
     Py_ssize_t rows         # of the target in a block
-    Py_ssize_t height       # of the source that they see
-    Py_ssize_t size         # numbers of a plane of these, and a vector more
+    Py_ssize_t columns      # and of these
+    Py_ssize_t height       # rows of the source that they see
+    Py_ssize_t pitch        # and columns
+    Py_ssize_t size         # numbers of a plane, and a vector more
+
+cdef struct Area:           # of the target, in a block
+    Py_ssize_t n
+    Py_ssize_t q
+    Py_ssize_t p
+    Py_ssize_t rows
+    Py_ssize_t columns
 
 
 cdef inline int wide(int rows) noexcept nogil:
@@ -50,34 +59,51 @@ cdef inline Py_ssize_t part_start(Py_ssize_t K, Py_ssize_t part) noexcept nogil:
     return part*K // parts_of(K)
 
 
+cdef inline Py_ssize_t across(const Planes* k) noexcept nogil:
+    """Blocks of a row."""
+    return (k.w.count + k.columns - 1) // k.columns
+
+
 cdef inline Py_ssize_t blocks_of(const Planes* k) noexcept nogil:
-    """Of an image."""
-    return (k.h.count + k.rows - 1) // k.rows
+    """And of an image."""
+    return (k.h.count + k.rows - 1) // k.rows*across(k)
 
 
-cdef inline bint planes_pay(
-    const Axis* h, const Axis* w, Py_ssize_t pitch, Py_ssize_t C, Py_ssize_t K, bint of_weights
-) noexcept nogil:
+cdef inline Area area_of(const Planes* k, Py_ssize_t block) noexcept nogil:
+    """Block by block of image by image."""
+    cdef Area a
+    a.n, a.q, a.p = block // blocks_of(k), block % blocks_of(k) // across(k)*k.rows, block % across(k)*k.columns
+    a.rows, a.columns = min(k.rows, k.h.count - a.q), min(k.columns, k.w.count - a.p)
+    return a
+
+
+cdef inline bint planes_pay(const Planes* k, bint of_weights) noexcept nogil:
     """In vector products for a row of outputs, or of dy, of one group.
 
     Outputs: K for VL pixels, the last columns included, instead of one for each pixel.  To lay out and to collect takes
     as long as a tap or so.  Weights: K for VL pixels, instead of one for every number of a window row, whose tiles are
     MR high and never full for so few; to lay out takes six for each channel.
     """
-    cdef Py_ssize_t vectors = (w.count + VL - 1) // VL
+    cdef Py_ssize_t vectors = (k.columns + VL - 1) // VL, taps = k.h.taps*k.w.taps
     if of_weights:
-        return (h.taps*w.taps*C*K + 6*(C + K))*vectors < w.count*h.taps*((w.taps*C + MR - 1) // MR*MR + 4)
-    return K < VL and h.taps*w.taps*(VL*w.count - K*pitch) > VL*w.count
+        return (taps*k.C*k.K + 6*(k.C + k.K))*vectors < k.columns*k.h.taps*((k.w.taps*k.C + MR - 1) // MR*MR + 4)
+    return k.K < VL and taps*(VL*k.columns - k.K*k.pitch) > VL*k.columns
+
+
+cdef inline Py_ssize_t evenly(Py_ssize_t count, Py_ssize_t most) noexcept nogil:
+    """How many to a block of `most` or fewer."""
+    cdef Py_ssize_t blocks = (count + most - 1) // most
+    return (count + blocks - 1) // blocks
 
 
 cdef inline bint plan_planes(
     Planes* k, const real* x, const Axis* h, const Axis* w, Py_ssize_t C, Py_ssize_t K, Py_ssize_t groups,
     bint of_weights,
 ) noexcept nogil:
-    """Whether planes pay: for windows side by side, unless many channels do in slim.pxd.  How many rows at a time."""
-    cdef Py_ssize_t above = (h.taps - 1)*h.slope, row
+    """Whether planes pay: for windows side by side, unless many channels do in slim.pxd.  How much of an image to take
+    at a time."""
+    cdef Py_ssize_t above = (h.taps - 1)*h.slope, reach = (w.taps - 1)*w.slope, channels, most
     k.x, k.h, k.w, k.C, k.K = x, h[0], w[0], C // groups, K // groups
-    k.pitch = w.count + (w.taps - 1)*w.slope
     if h.step != 1 or w.step != 1 or h.out_step != 1 or w.out_step != 1 or k.K > VL or (groups > 1 and k.C > VL):
         return False
     if k.C > VL and slim_pays(h.taps*w.taps, C, K):
@@ -86,14 +112,16 @@ cdef inline bint plan_planes(
     while groups % k.groups:
         k.groups -= 1
     k.chunks = groups // k.groups
-    row = k.pitch*k.groups*max(k.C, k.K)
-    if not planes_pay(h, w, k.pitch, k.C, k.K, of_weights) or (above + 1)*row > LARGEST:
+    channels = k.groups*max(k.C, k.K)
+    most = LARGEST // ((above + 1)*channels) - reach
+    if most < min(w.count, LEAST):
         return False
-    k.rows = min(h.count, LARGEST // row - above)
-    k.rows = (h.count + blocks_of(k) - 1) // blocks_of(k)
+    k.columns = evenly(w.count, most)
+    k.pitch = k.columns + reach
+    k.rows = evenly(h.count, LARGEST // (k.pitch*channels) - above)
     k.height = k.rows + above
     k.size = k.height*k.pitch + VL
-    return True
+    return planes_pay(k, of_weights)
 
 
 cdef inline int rounds_of(Py_ssize_t channels) noexcept nogil:
@@ -173,18 +201,19 @@ cdef inline void part(
         part_row(4, x_p, C, C, pixels, order, plane, size, step)
 
 
-cdef inline void lay_out(const Planes* k, Py_ssize_t n, Py_ssize_t q, Py_ssize_t chunk, real* planes) noexcept nogil:
-    """planes[channel, row, column] = what rows q .. q + k.rows - 1 of image n see of a chunk's channels."""
-    cdef Py_ssize_t low = min(max(-k.w.base, 0), k.pitch), high = max(low, min(k.w.size - k.w.base, k.pitch))
+cdef inline void lay_out(const Planes* k, const Area* a, Py_ssize_t chunk, real* planes) noexcept nogil:
+    """planes[channel, row, column] = what k.rows rows of k.columns from where the area begins see of a chunk."""
+    cdef Py_ssize_t left = k.w.base + a.p, low = min(max(-left, 0), k.pitch)
+    cdef Py_ssize_t high = max(low, min(k.w.size - left, k.pitch))
     cdef Py_ssize_t C = k.groups*k.C, stride = k.chunks*C, i, c, ih
     cdef const real* x_h
     cdef real* plane
     cdef lvec order = spread(stride, C)
     for i in range(k.height):
-        ih = k.h.base + q + i
+        ih = k.h.base + a.q + i
         plane = planes + i*k.pitch
         if 0 <= ih < k.h.size:
-            x_h = k.x + ((n*k.h.size + ih)*k.w.size + k.w.base + low)*stride + chunk*C
+            x_h = k.x + ((a.n*k.h.size + ih)*k.w.size + left + low)*stride + chunk*C
             c = 0
             while c < C:
                 part(x_h + c, stride, min(VL, C - c), high - low, order, plane + c*k.size + low, k.size, VL)
