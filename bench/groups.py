@@ -37,8 +37,10 @@ def _filter(layer: Layer) -> bool:
 
 
 def _few(layer: Layer) -> bool:
-    """From or to fewer channels than a vector holds."""
-    return isinstance(layer, Conv) and layer.groups == 1 and min(layer.C, layer.K) <= 6
+    """From or to few channels, in all or in each of several groups."""
+    if not isinstance(layer, Conv) or (layer.groups > 1 and layer.groups == layer.C):
+        return False
+    return min(layer.C, layer.K) // layer.groups <= 8
 
 
 def _small(layer: Layer) -> bool:
@@ -49,9 +51,9 @@ GROUPS = (
     Group("every layer", BEST, lambda layer: True),
     Group("3x3, stride 1, C >= 32", BEST, _winograd),
     Group("below 1 MFLOP", BEST, _small),
-    Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups > 4),
+    Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups == layer.C > 4),
     Group("filters of images", BEST, _filter),
-    Group("from or to at most 6 channels", BEST, _few),
+    Group("from or to at most 8 channels", BEST, _few),
     Group("pooling", "torch-nhwc", lambda layer: isinstance(layer, Pool)),
     Group("C, K >= 64, >= 50 MFLOP", LIMIT, _wide),
     Group("3 channels in", LIMIT, lambda layer: isinstance(layer, Conv) and layer.C == 3 and layer.groups == 1),

@@ -30,7 +30,7 @@ class Conv:
     @property
     def name(self) -> str:
         stride = f"/{self.stride}" if self.stride > 1 else ""
-        kind = " dw" if self.groups > 1 else ""
+        kind = "" if self.groups == 1 else " dw" if self.groups == self.C else f" {self.groups} groups"
         return f"{self.H}x{self.W}x{self.C}->{self.K} {self.R}x{self.S}{stride}{kind}"
 
     @property
@@ -239,7 +239,7 @@ _FILTERS = (  # of images, each channel by itself
     *(Conv(1, 512, 512, 3, 3, R, R, 1, R // 2, groups=3) for R in (3, 5, 9)),
 )
 
-_FEW = (  # channels: how networks begin and end
+_FEW = (  # channels: how networks begin and end, and small groups
     Conv(32, 32, 32, 1, 6, 5, 5),  # LeNet
     Conv(32, 28, 28, 1, 32, 3, 3),  # the usual first network for MNIST
     _conv(32, 32, 3, 32, 3),  # and for CIFAR-10
@@ -251,6 +251,8 @@ _FEW = (  # channels: how networks begin and end
     _conv(2, 128, 32, 1, 5),  # of SRCNN,
     Conv(4, 128, 128, 64, 1, 1, 1),  # of a U-Net for two classes,
     Conv(4, 64, 64, 32, 4, 1, 1),  # and for four
+    Conv(4, 56, 56, 128, 128, 3, 3, 1, 1, groups=32),  # ResNeXt-50's groups of four
+    Conv(4, 28, 28, 256, 256, 3, 3, 1, 1, groups=32),  # and of eight
 )
 
 _NOTEBOOK = (  # the cells of "CNN step by step", then a layer the size of LeNet's second

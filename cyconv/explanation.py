@@ -33,7 +33,8 @@ class Explanation:
     dtype : numpy.dtype
         What the call computes in.
     register_tile : (int, int) or None
-        Rows and columns of sums that the innermost loop of matrix products keeps in registers; depthwise has none.
+        Rows and columns of sums that the innermost loop of matrix products keeps in registers; depthwise has none, and
+        few channels are computed otherwise.
     tile : (int, int) or None
         Outputs of a Winograd tile.
     blocking : dict

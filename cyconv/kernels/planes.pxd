@@ -22,6 +22,7 @@ cdef enum:
     WIDEST = 8              # and vectors to one of them
     LARGEST = 65536         # numbers of the planes of a block
     LEAST = 256             # columns of one, unless these are all
+    MOST_SUMS = 131072      # numbers of a weight gradient's, which are passed over block by block
 
 cdef struct Planes:
     const real* x           # (N, h.size, w.size, chunks*groups*C)
@@ -114,7 +115,7 @@ cdef inline bint plan_planes(
     k.chunks = groups // k.groups
     channels = k.groups*max(k.C, k.K)
     most = LARGEST // ((above + 1)*channels) - reach
-    if most < min(w.count, LEAST):
+    if most < min(w.count, LEAST) or (of_weights and h.taps*w.taps*k.groups*k.C*k.K*VL > MOST_SUMS):
         return False
     k.columns = evenly(w.count, most)
     k.pitch = k.columns + reach
