@@ -20,7 +20,7 @@ from libc.string cimport memset
 from cyconv.kernels.fetch cimport Next
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.shares cimport Cut, cut_up
-from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, real, vec
+from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, load_upto, real, vec
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, Panel, multiply_down, panel_at, panels_of
 from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segments
@@ -50,6 +50,12 @@ cdef struct Outer:
     Py_ssize_t units
 
 
+cdef inline bint is_joint(const Source* s) noexcept nogil:
+    """Whether the rows of a window are one unit together: alone they would not fill a tile, and take up to 1.5 times as
+    long."""
+    return s.by_row and s.length < 2*MR and s.segments*s.length <= UNIT
+
+
 cdef inline Py_ssize_t units_of_run(const Outer* k) noexcept nogil:
     return (k.source.length + UNIT - 1) // UNIT
 
@@ -60,7 +66,7 @@ cdef inline void plan_outer(Outer* k, int threads) noexcept nogil:
     plan_segments(&k.source, k.groups == 1, 0)
     k.partial_size = k.source.h.taps*k.source.w.taps*(k.source.C // k.groups)*k.K*k.groups
     k.splits = max(1, min(MOST_SPLITS, chunks // 2)) if k.partial_size <= SMALL else 1
-    k.units = k.source.segments*units_of_run(k)
+    k.units = 1 if is_joint(&k.source) else k.source.segments*units_of_run(k)
     cut = cut_up(k.units, panels, 1, k.splits, 0.5, 0.2, threads)       # tried like conv.pyx's
     k.parts, k.panel_parts = cut.rows, cut.columns
 
@@ -69,7 +75,7 @@ cdef inline size_t outer_bytes(const Outer* k) noexcept nogil:
     cdef Py_ssize_t runs = KC*k.source.segments
     return (
         2*lines(runs, sizeof(void*)) + lines(KC, sizeof(void*)) + lines(KC*MOST_PANELS*NR, sizeof(real))
-        + lines(KC*UNIT, sizeof(real)) + lines(k.source.readable, sizeof(real))
+        + lines(KC*UNIT + VL, sizeof(real)) + lines(k.source.readable, sizeof(real))
         + lines(runs*k.source.readable if copies_runs(&k.source) else 0, sizeof(real))
     )
 
@@ -134,6 +140,21 @@ cdef inline void pack_unit(
         unit += UNIT
 
 
+cdef inline void pack_joint(
+    const real** runs, Py_ssize_t segments, Py_ssize_t length, Py_ssize_t pixels, real* unit
+) noexcept nogil:
+    """unit[i, t*length + j] = number j of run t of pixel i.  What a vector has too much the next run overwrites."""
+    cdef Py_ssize_t i, t, j
+    for i in range(pixels):
+        for t in range(segments):
+            VSTORE(unit + t*length, load_upto(runs[t*KC + i], length))
+            j = VL
+            while j < length:
+                VSTORE(unit + t*length + j, load_upto(runs[t*KC + i] + j, length - j))
+                j += VL
+        unit += UNIT
+
+
 cdef struct Share:
     # Of one task: units of rows and panels of columns of a dw, which may be that of a split, and the working memory
     Py_ssize_t unit0
@@ -156,7 +177,10 @@ cdef inline Py_ssize_t find_chunk(
 ) noexcept nogil:
     """at[t*KC + i]: where run t of pixel i of the chunk begins; returns how many pixels there are."""
     cdef Py_ssize_t in_run = units_of_run(k), pixels = min(KC, k.pixels - chunk*KC)
-    find_runs(&k.source, chunk*KC, pixels, KC, d.unit0 // in_run, (d.unit1 - 1) // in_run + 1, at, copies, zeros)
+    if is_joint(&k.source):
+        find_runs(&k.source, chunk*KC, pixels, KC, 0, k.source.segments, at, copies, zeros)
+    else:
+        find_runs(&k.source, chunk*KC, pixels, KC, d.unit0 // in_run, (d.unit1 - 1) // in_run + 1, at, copies, zeros)
     return pixels
 
 
@@ -215,7 +239,10 @@ cdef inline void multiply_chunk(const Outer* k, const Share* d, Py_ssize_t first
         t, low = unit // in_run, unit % in_run*UNIT
         high = min(low + UNIT, s.length)
         x_p, readable, base = d.at + t*KC, s.length, 0
-        if not reads_x(k):
+        if is_joint(s):
+            pack_joint(d.at, s.segments, s.length, d.pixels, d.unit)
+            x_p, readable, high = d.rows, UNIT, s.segments*s.length
+        elif not reads_x(k):
             pack_unit(x_p, low, high, d.pixels, d.unit)
             x_p, readable, base = d.rows, UNIT, low
         for panel in range(d.panel0, d.panel1):
@@ -256,7 +283,7 @@ cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch
     d.later = <const real**>take(&scratch, KC*s.segments, sizeof(void*))
     d.rows = <const real**>take(&scratch, KC, sizeof(void*))
     d.panels = <real*>take(&scratch, KC*MOST_PANELS*NR, sizeof(real))
-    d.unit = <real*>take(&scratch, KC*UNIT, sizeof(real))
+    d.unit = <real*>take(&scratch, KC*UNIT + VL, sizeof(real))
     cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
     cdef real* copies = <real*>scratch
     memset(zeros, 0, s.readable*sizeof(real))
