@@ -6,11 +6,11 @@
 Reverse mode gives derivatives of any order; forward mode (``jvp``, ``jacfwd``, ``hessian``) is not there: take
 ``jacrev`` twice.
 
-The kernels are called through `jax.pure_callback`: 0.15 ms a call, and copies of what goes in and comes out.  On one
-thread of a Xeon with AVX-512 (``python -m bench.jax_cost``) 3x3 on 4x56x56x64 takes 3.0 ms in cyconv, 6.4 ms through
-this module and 11 ms in XLA, and its gradients 5.4, 8.4 and 62 ms; but small calls take ten times XLA's time (0.15 ms
-and 0.015 ms on 1x8x8x8), and where much data meets little work the copies cost more than the kernels save (7x7/2 on
-4x224x224x3: 6.6, 22 and 11 ms).
+The kernels are called through `jax.pure_callback`: 0.2 ms a call, and copies of what goes in and comes out.  On one
+thread of a Zen 4 (``python -m bench.jax_cost``) 3x3 on 4x56x56x64 takes 2.5 ms in cyconv, 3.2 ms through this module
+and 9.0 ms in XLA, and its gradients 5.7, 7.6 and 19 ms; but small calls take ten times XLA's time (0.19 ms and 0.019 ms
+on 1x8x8x8), and where much data meets little work the copies cost what the kernels save (7x7/2 on 4x224x224x3: 8.8, 11
+and 10 ms).
 
 >>> import jax, jax.numpy as jnp
 >>> from cyconv.jax import conv2d, max_pool2d

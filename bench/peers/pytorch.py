@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812, the name all of PyTorch uses
 
 from bench.peers import Contender
 from bench.suites import Conv
-from bench.work import Array, Arrays, Prepared, Work
+from bench.work import Array, Arrays, Prepared, UnsupportedError, Work
 
 aten = torch.ops.aten
 
@@ -44,7 +44,15 @@ def prepare(work: Work, memory_format: Any) -> Prepared:
         "backward": [True, True, True],
     }[work.direction]
     geometry = stride, padding, (1, 1), False, (0, 0), groups
-    return Prepared(lambda: aten.convolution_backward(dy, x, w, [K], *geometry, wanted), _read_gradients)
+
+    def backward() -> Any:
+        return aten.convolution_backward(dy, x, w, [K], *geometry, wanted)
+
+    try:  # in float64 some layouts have no kernel: "grad_weight must be contiguous"
+        backward()
+    except RuntimeError as reason:
+        raise UnsupportedError(str(reason)) from reason
+    return Prepared(backward, _read_gradients)
 
 
 def _pool(work: Work, x: Any, dy: Any) -> Callable[[], Any]:

@@ -1,4 +1,7 @@
-"""Direct convolution: forward and input gradient (correlate.pxd), weight gradient (outer.pxd)."""
+"""Direct convolution: forward and input gradient (correlate.pxd), weight gradient (outer.pxd).
+
+From or to few channels by kernels of their own, wherever they pay: planes.pxd and slim.pxd.
+"""
 
 from libc.stdlib cimport free
 
