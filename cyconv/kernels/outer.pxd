@@ -3,12 +3,13 @@
 #     dw[r, s, c, g*K + k] = sum_{n, q, p} x[n, row(q, r), col(p, s), g*C + c] * dy[n, q, p, g*K + k]
 #     db[g*K + k]          = sum_{n, q, p} dy[n, q, p, g*K + k]
 #
-# Rows of the product are the numbers of a window (runs of a tap's channels, or of a whole window row), columns are
-# output channels, the reduction runs over pixels.  Loop order in a task: chunk of KC pixels, unit of rows, panel of dy,
-# tile.  Both are read where they lie, x through one pointer per (run, pixel), and are fetched ahead (1.04 times as fast
-# as to copy them with AVX-512, up to 1.2 times).  Not so where pixels are 4 KiB apart, whose lines all meet in few sets
-# of L1; and a dy of several panels only if a row of one is 256 bytes (with AVX2 1.09 times slower): these panels are
-# packed as the first unit meets them, and such a unit is copied.  The sums between chunks wait in dw itself.
+# Rows of the product are the numbers of a window (runs of a tap's channels, or of a whole window row, or of all those
+# of a small window), columns are output channels, the reduction runs over pixels.  Loop order in a task: chunk of KC
+# pixels, unit of rows, panel of dy, tile.  Both are read where they lie, x through one pointer per (run, pixel), and
+# are fetched ahead (1.04 times as fast as to copy them with AVX-512, up to 1.2 times).  Not so where pixels are 4 KiB
+# apart, whose lines all meet in few sets of L1; and a dy of several panels only if a row of one is 256 bytes (with
+# AVX2 1.09 times slower): these panels are packed as the first unit meets them, and such a unit is copied.  The sums
+# between chunks wait in dw itself.
 #
 # Tasks own disjoint rows and columns of dw.  Where dw is too small to keep threads busy, the pixels are cut into
 # `splits` as well, as many as the geometry says and never as the threads do, each with a dw of its own, and these are

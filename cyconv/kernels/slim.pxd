@@ -31,9 +31,9 @@ cdef inline int pixels_of(int K) noexcept nogil:
     return min(16, min((7*NV - 1)//K - 1, min(OUTPUTS//VL*VL, 3*VL)//K)) if K <= 4 else max(1, (7*NV - 1)//K - 1)
 
 
-cdef inline Py_ssize_t width_of(const Work* k) noexcept nogil:
+cdef inline Py_ssize_t width_of(const Source* s) noexcept nogil:
     """Numbers of a run, up to whole vectors."""
-    return (k.source.length + VL - 1) // VL*VL
+    return (s.length + VL - 1) // VL*VL
 
 
 cdef inline Py_ssize_t pitch_of(const Work* k) noexcept nogil:
@@ -51,7 +51,7 @@ cdef inline size_t slim_bytes(const Work* k) noexcept nogil:
     cdef const Source* s = &k.source
     cdef Py_ssize_t runs = pitch_of(k)*s.segments
     return (
-        lines(runs + k.block, sizeof(void*)) + lines(s.segments*k.target.K*width_of(k), sizeof(real))
+        lines(runs + k.block, sizeof(void*)) + lines(s.segments*k.target.K*width_of(&k.source), sizeof(real))
         + lines(OUTPUTS + VL, sizeof(real)) + lines(s.readable, sizeof(real))
         + lines(runs*s.readable if copies_runs(s) else 0, sizeof(real))
     )
@@ -62,7 +62,7 @@ cdef inline void pack_columns(const Work* k, real* packed) noexcept nogil:
     cdef Py_ssize_t t, c
     cdef Panel p
     p.group = 0
-    memset(packed, 0, k.source.segments*k.target.K*width_of(k)*sizeof(real))
+    memset(packed, 0, k.source.segments*k.target.K*width_of(&k.source)*sizeof(real))
     for t in range(k.source.segments):
         for p.first in range(k.target.K):
             for c in range(k.source.length):
@@ -70,7 +70,7 @@ cdef inline void pack_columns(const Work* k, real* packed) noexcept nogil:
                     packed[c] = weights_at(k, t*k.source.w.taps + c // k.C, c % k.C, &p)[0]
                 else:
                     packed[c] = weights_at(k, t, c, &p)[0]
-            packed += width_of(k)
+            packed += width_of(&k.source)
 
 
 cdef inline void slim_step(
@@ -122,11 +122,11 @@ cdef inline void slim_tile(
     for _ in range(k.source.segments):
         c = 0
         while c + VL <= length:
-            slim_step(True, K, width_of(k), at, c, VL, w + c, acc)
+            slim_step(True, K, width_of(&k.source), at, c, VL, w + c, acc)
             c += VL
         if c < length:
-            slim_step(False, K, width_of(k), at, c, <int>(length - c), w + c, acc)
-        w += K*width_of(k)
+            slim_step(False, K, width_of(&k.source), at, c, <int>(length - c), w + c, acc)
+        w += K*width_of(&k.source)
         at += pitch_of(k)
     pixels = min(pixels_of(K), pixels)
     dense = out[pixels - 1] - y == (pixels - 1)*K
@@ -166,7 +166,7 @@ cdef inline void slim_task(const void* problem, Py_ssize_t index, char* scratch,
     cdef Py_ssize_t K = k.target.K
     cdef const real** at = <const real**>take(&scratch, pitch_of(k)*s.segments + k.block, sizeof(void*))
     cdef real** out = <real**>(at + pitch_of(k)*s.segments)
-    cdef real* w = <real*>take(&scratch, s.segments*K*width_of(k), sizeof(real))
+    cdef real* w = <real*>take(&scratch, s.segments*K*width_of(&k.source), sizeof(real))
     cdef real* bias = <real*>take(&scratch, OUTPUTS + VL, sizeof(real))
     cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
     if stopped(call, pixels*K*s.segments*s.length):

@@ -12,7 +12,7 @@ from cyconv.kernels.fetch cimport Next, fetch, share_fetch
 from cyconv.kernels.outer cimport Outer
 from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.simd cimport HOLD, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, load_upto, real, vec
-from cyconv.kernels.slim cimport MOST
+from cyconv.kernels.slim cimport MOST, width_of
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.windows cimport Source, copies_runs, find_runs
 
@@ -21,16 +21,11 @@ cdef enum:
     WIDTH = 4           # vectors of a tile, if there are registers for so many sums
 
 
-cdef inline Py_ssize_t padded(const Source* s) noexcept nogil:
-    """Numbers of a run, up to whole vectors."""
-    return (s.length + VL - 1) // VL*VL
-
-
 cdef inline size_t slim_weight_bytes(const Outer* k) noexcept nogil:
     cdef const Source* s = &k.source
     cdef Py_ssize_t runs = CHUNK*s.segments
     return (
-        lines(runs, sizeof(void*)) + lines(s.segments*k.K*padded(s), sizeof(real)) + lines(s.readable, sizeof(real))
+        lines(runs, sizeof(void*)) + lines(s.segments*k.K*width_of(s), sizeof(real)) + lines(s.readable, sizeof(real))
         + lines(runs*s.readable if copies_runs(s) else 0, sizeof(real))
     )
 
@@ -71,16 +66,16 @@ cdef inline void slim_chunk(
         while e < s.length:
             fetch(next, 1)
             if WIDTH*(K + 1) < 8*NV and s.length - e >= WIDTH*VL:
-                slim_products(K, WIDTH, at, e, VL, pixels, dy, sums + e, padded(s))
+                slim_products(K, WIDTH, at, e, VL, pixels, dy, sums + e, width_of(s))
                 e += WIDTH*VL
             elif s.length - e >= 2*VL:
-                slim_products(K, 2, at, e, VL, pixels, dy, sums + e, padded(s))
+                slim_products(K, 2, at, e, VL, pixels, dy, sums + e, width_of(s))
                 e += 2*VL
             else:
-                slim_products(K, 1, at, e, <int>min(VL, s.length - e), pixels, dy, sums + e, padded(s))
+                slim_products(K, 1, at, e, <int>min(VL, s.length - e), pixels, dy, sums + e, width_of(s))
                 e += VL
         at += CHUNK
-        sums += K*padded(s)
+        sums += K*width_of(s)
 
 
 cdef inline void slim_chunks(
@@ -122,13 +117,13 @@ cdef inline void slim_weight_task(const void* problem, Py_ssize_t index, char* s
     cdef const Source* s = &k.source
     cdef Py_ssize_t chunks = (k.pixels + CHUNK - 1) // CHUNK, chunk, first, pixels, t, h, e
     cdef const real** at = <const real**>take(&scratch, CHUNK*s.segments, sizeof(void*))
-    cdef real* sums = <real*>take(&scratch, s.segments*k.K*padded(s), sizeof(real))
+    cdef real* sums = <real*>take(&scratch, s.segments*k.K*width_of(s), sizeof(real))
     cdef real* zeros = <real*>take(&scratch, s.readable, sizeof(real))
     cdef real* dw = k.dw if k.splits == 1 else k.partial + index*k.partial_size
     cdef double* db = NULL if k.db == NULL else k.partial_db + index*k.K
     cdef Next next
     memset(zeros, 0, s.readable*sizeof(real))
-    memset(sums, 0, s.segments*k.K*padded(s)*sizeof(real))
+    memset(sums, 0, s.segments*k.K*width_of(s)*sizeof(real))
     if db != NULL:
         memset(db, 0, k.K*sizeof(double))
     for chunk in range(index*chunks // k.splits, (index + 1)*chunks // k.splits):
@@ -142,9 +137,9 @@ cdef inline void slim_weight_task(const void* problem, Py_ssize_t index, char* s
         # What the last tap will see is new.
         next.at, next.start = at + (s.segments - 1)*CHUNK, CHUNK*s.w.step*s.C
         next.rows, next.run = pixels, s.length
-        share_fetch(&next, 1, s.segments*(padded(s)//VL + WIDTH - 1)//WIDTH)
+        share_fetch(&next, 1, s.segments*(width_of(s)//VL + WIDTH - 1)//WIDTH)
         slim_chunks(k, at, pixels, k.dy + first*k.K, sums, &next)
     for t in range(s.segments):
         for h in range(k.K):
             for e in range(s.length):
-                dw[(t*s.length + e)*k.K + h] = sums[(t*k.K + h)*padded(s) + e]
+                dw[(t*s.length + e)*k.K + h] = sums[(t*k.K + h)*width_of(s) + e]
