@@ -222,12 +222,18 @@ static inline vec load_lanes(const real *p, int n) { return (vec)_mm256_maskload
 static inline void store_lanes(real *p, vec v, int n) { _mm256_maskstore_pd(p, first_lanes(n), (__m256d)v); }
 #endif
 #else
-static inline vec load_lanes(const real *p, int n) {
+/* Called: where `lanes` is inlined GCC keeps the sums of a tile in memory too, 1.2 to 1.5 times as long on x86-64. */
+#if defined(VECTORS)
+#define RARE static __attribute__((noinline))
+#else
+#define RARE static inline
+#endif
+RARE vec load_lanes(const real *p, int n) {
     real lanes[VL] = {0};
     for (int i = 0; i < n; i++) lanes[i] = p[i];
     return VLOAD(lanes);
 }
-static inline void store_lanes(real *p, vec v, int n) {
+RARE void store_lanes(real *p, vec v, int n) {
     real lanes[VL];
     VSTORE(lanes, v);
     for (int i = 0; i < n; i++) p[i] = lanes[i];
