@@ -64,11 +64,10 @@ cdef inline void channels_of_strip(
     cdef const real* x = k.x + ((n*k.H + h)*k.W + v)*k.C
     cdef real* y = k.y + ((n*k.rows.outputs + row)*k.columns.outputs + o)*k.C
     cdef bint top = h >= 0, bottom = h + (height - 1)*step + SIDE <= k.H
-    while c + VL <= k.C:
+    while c < k.C:
+        c = min(c, k.C - VL)        # the last vector is whole too: some channels twice, but half the code
         strip(walk, step, height, s, NULL, NULL, x + c, y + c, v, count, top, bottom, VL)
         c += VL
-    if c < k.C:
-        strip(walk, step, height, s, NULL, NULL, x + c, y + c, v, count, top, bottom, k.C - c)
 
 
 cdef inline void strip_rows(
