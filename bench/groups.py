@@ -19,9 +19,15 @@ class Group:
     directions: tuple[str, ...] = ("forward", "input_grad", "weight_grad", "backward")
 
 
-def _winograd(layer: Layer) -> bool:
-    """3x3, stride 1, and enough channels for its transforms to be cheap."""
-    return isinstance(layer, Conv) and (layer.R, layer.S, layer.stride, layer.groups) == (3, 3, 1, 1) and layer.C >= 32
+def _winograd_of(*sizes: int) -> Callable[[Layer], bool]:
+    """Square filters of these sizes, stride 1, and enough channels for Winograd's transforms to be cheap."""
+
+    def holds(layer: Layer) -> bool:
+        if not isinstance(layer, Conv) or (layer.stride, layer.groups) != (1, 1):
+            return False
+        return layer.R == layer.S and layer.R in sizes and layer.C >= 32
+
+    return holds
 
 
 def _wide(layer: Layer) -> bool:
@@ -49,7 +55,8 @@ def _small(layer: Layer) -> bool:
 
 GROUPS = (
     Group("every layer", BEST, lambda layer: True),
-    Group("3x3, stride 1, C >= 32", BEST, _winograd),
+    Group("3x3, stride 1, C >= 32", BEST, _winograd_of(3)),
+    Group("4x4 and 5x5, stride 1, C >= 32", BEST, _winograd_of(4, 5)),
     Group("below 1 MFLOP", BEST, _small),
     Group("depthwise", "torch-nhwc", lambda layer: isinstance(layer, Conv) and layer.groups == layer.C > 4),
     Group("filters of images", BEST, _filter),

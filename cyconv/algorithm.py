@@ -1,10 +1,10 @@
 """Which kernel computes a convolution: what was asked for, what applies, and what is likely to be faster.
 
-The cost model counts multiply-adds.  Winograd's F(4x4, 3x3) takes 36 a tile of 16 outputs instead of 144, and pays for
-it with transforms: of every tile, in proportion to the channels, and of the filters, once for each block of tiles, once
-in all if they are small, or once for their gradient.  Its constants were fitted to the ratio of the two algorithms'
-times over the 3 by 3 layers of ResNet-50, VGG-16 and the CIFAR networks and nine smaller ones, on AVX-512, one thread;
-those of the transforms once more on a Zen 4, since their operands are fetched ahead.
+The cost model counts multiply-adds.  Winograd's F(M x M, R x R), M + R = 7, takes 36 a tile of M*M outputs instead of
+M*M*R*R, and pays for it with transforms: of every tile, in proportion to the channels, and of the filters, once for
+each block of tiles, once in all if they are small, or once for their gradient.  Its constants were fitted to the ratio
+of the two algorithms' times over the 3 by 3 layers of ResNet-50, VGG-16 and the CIFAR networks and nine smaller ones,
+on AVX-512, one thread; those of the transforms once more on a Zen 4, since their operands are fetched ahead.
 """
 
 import os
@@ -15,7 +15,7 @@ from cyconv.geometry import Conv
 from cyconv.messages import shown
 
 ALGORITHMS = ("auto", "direct", "winograd")
-NEEDS = "3 by 3 filters, stride 1, dilation 1 and groups 1"
+NEEDS = "filters of 3 by 3, 4 by 4 or 5 by 5, stride 1, dilation 1 and groups 1"
 WORTH = 1 << 20
 """Below this many multiply-adds, some ten microseconds, everything is direct: and exact on small integers."""
 
@@ -29,6 +29,7 @@ FEW = 0.85  # what a product with few channels costs directly, where no lanes ar
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 7.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
 GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each group of channels of the other operand
+TILE_SETUP = 72.0  # what a tile takes besides, at any number of channels: with 8 more than its products
 FILTER_TRANSFORM = 3.6  # the same for a filter, in every block of tiles
 FILTER_BACK = 5.8  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
 MARGIN = 0.95  # Winograd must promise a twentieth: it rounds more
@@ -128,29 +129,37 @@ def winograd_applies(g: Conv) -> bool:
     return not _obstacle(g)
 
 
+def outputs_of_a_tile(g: Conv) -> int:
+    """M of Winograd's F(M x M, R x R), whose tiles are 6 by 6 numbers."""
+    return 7 - g.w[0]
+
+
 def _obstacle(g: Conv) -> str:
     """What of g Winograd's algorithm cannot do, in words; empty if it can do all."""
     stride_h, stride_w, _, _, dilation_h, dilation_w, groups = g.parameters
-    if g.w[:2] == (3, 3) and stride_h == stride_w == dilation_h == dilation_w == groups == 1:
+    if g.w[0] == g.w[1] and 3 <= g.w[0] <= 5 and stride_h == stride_w == dilation_h == dilation_w == groups == 1:
         return ""
     return f"filters {g.w[:2]}, stride {stride_h, stride_w}, dilation {dilation_h, dilation_w}, groups {groups}"
 
 
 def winograd_cost(g: Conv, direction: str) -> float:
-    """What F(4x4, 3x3) costs, as a share of direct convolution."""
+    """What Winograd's algorithm costs, as a share of direct convolution."""
     (N, H, W, K), C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
-    direct = 9 * N * H * W * C * (FEW * K + 0.5 if K <= LANES else _up(K, LANES))
-    tiles = N * -(-H // 4) * -(-W // 4)
+    R, M = g.w[0], outputs_of_a_tile(g)
+    direct = R * R * N * H * W * C * (FEW * K + 0.5 if K <= LANES else _up(K, LANES))
+    tiles = N * -(-H // M) * -(-W // M)
     lanes, K = _up(C, LANES), _up(K, LANES)
     if direction == "weight_grad":
         products = tiles * _up(C, ROWS) * K * PRODUCT
         groups = 1 if tiles <= SINGLE else -(-K // 128)
-        transforms = tiles * (lanes * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM + C * K * FILTER_BACK
+        tile = (lanes * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM
+        filters = C * K * FILTER_BACK
     else:
         products = _up(tiles, ROWS) * C * K * PRODUCT
         blocks = 1 if C * K <= KEPT else -(-tiles // BLOCK)
-        transforms = tiles * (lanes + K) * TILE_TRANSFORM + blocks * C * K * FILTER_TRANSFORM
-    return TILE * (products + transforms) / direct
+        tile = (lanes + K) * TILE_TRANSFORM
+        filters = blocks * C * K * FILTER_TRANSFORM
+    return TILE * (products + tiles * (tile + TILE_SETUP) + filters) / direct
 
 
 def _up(count: int, step: int) -> int:

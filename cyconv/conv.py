@@ -75,9 +75,9 @@ def conv2d(
     activation : None or "relu"
         Applied to y before it leaves the registers.
     algorithm : "auto", "direct" or "winograd"
-        How to compute it.  "auto" takes Winograd's algorithm for large convolutions with 3 by 3 filters, stride 1,
-        dilation 1 and one group where it is faster; its rounding errors are a few times as large.  `explain` says which
-        it takes, and `set_algorithm` what "auto" stands for.
+        How to compute it.  "auto" takes Winograd's algorithm for large convolutions with filters of 3 by 3, 4 by 4 or
+        5 by 5, stride 1, dilation 1 and one group where it is faster; its rounding errors are a few times as large.
+        `explain` says which it takes, and `set_algorithm` what "auto" stands for.
     out : ndarray, optional
         Where to put y: of the right shape and dtype, in C order.  May overlap the inputs.
 
@@ -103,7 +103,8 @@ def conv2d(
     Notes
     -----
     Direct convolution is an implicit matrix product [1]_ with a table of pointers to pixels [2]_: no matrix of windows
-    is built.  Winograd's F(4x4, 3x3) [3]_ has a quarter of the multiplications; its points are chosen after [4]_.
+    is built.  Winograd's F(4x4, 3x3) and F(3x3, 4x4) [3]_ have a quarter of the multiplications, F(2x2, 5x5) has 36 of
+    100; the points are chosen after [4]_.
     The result has the same bits for any number of threads, and for any split of the batch over calls of the same
     algorithm ("auto" looks at the size of the batch).
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cyconv import geometry, kernels, threads
-from cyconv.algorithm import check_algorithm, choose
+from cyconv.algorithm import check_algorithm, choose, outputs_of_a_tile
 from cyconv.arrays import FLOAT32, as_array, common_dtype
 from cyconv.geometry import Padding
 
@@ -58,7 +58,10 @@ class Explanation:
     work: int
 
     def __str__(self) -> str:
-        name = self.algorithm if self.tile is None else f"Winograd F({self.tile[0]}x{self.tile[1]}, 3x3)"
+        name = self.algorithm
+        if self.tile:
+            outputs, taps = self.tile[0], 7 - self.tile[0]
+            name = f"Winograd F({outputs}x{outputs}, {taps}x{taps})"
         lines = [f"{name}: {self.reason}", f"kernel {self.kernel} for {self.isa} in {self.dtype}"]
         if self.register_tile:
             lines[1] += ", register tile {} x {}".format(*self.register_tile)
@@ -147,8 +150,8 @@ def explain(
         isa=kernels.active(),
         dtype=computed,
         register_tile=None if choice.kernel == "depthwise" else module.describe()["tile"],
-        tile=(4, 4) if winograd else None,
-        blocking=module.blocking(*outputs[:3], C, outputs[3], direction == "weight_grad", team)
+        tile=(outputs_of_a_tile(g),) * 2 if winograd else None,
+        blocking=module.blocking(g.w[0], *outputs[:3], C, outputs[3], direction == "weight_grad", team)
         if winograd and g.work
         else {},
         threads=team,

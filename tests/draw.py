@@ -43,7 +43,7 @@ def extents(kernel_size, dilation):
 
 def conv(integer, most_groups=1):
     """A convolution, often with borders wider than the input."""
-    kernel_size, dilation = pair(integer, 1, 4), pair(integer, 1, 2)
+    kernel_size, dilation = pair(integer, 1, 5), pair(integer, 1, 2)
     pad, total = padding(integer, (4, 4))
     least = (max(1, extent - t) for extent, t in zip(extents(kernel_size, dilation), total, strict=True))
     H, W = (low + integer(0, 9) for low in least)

@@ -168,7 +168,8 @@ def convolution(make):
         case.notes.append(str(g))
         options = {k: v for k, v in g.geometry.items() if k != "groups"}
         algorithm = "direct"
-        simple = g.kernel_size == (3, 3) and g.groups == 1 and g.stride == (1, 1) and g.dilation == (1, 1)
+        square = g.kernel_size in ((3, 3), (4, 4), (5, 5))
+        simple = square and g.groups == 1 and g.stride == (1, 1) and g.dilation == (1, 1)
         if simple and case.kind in ("whole", "rounded"):
             algorithm = case.any(("direct", "winograd"))
         chosen = g.geometry | {"algorithm": algorithm}

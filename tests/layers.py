@@ -1,4 +1,4 @@
-"""3 by 3 layers of random numbers, and all that can be computed of them."""
+"""Layers of square filters and random numbers, and all that can be computed of them."""
 
 import cyconv
 
@@ -10,5 +10,5 @@ def results(x, w, **options):
     return [y, *cyconv.conv2d_backward(y, x, w, padding=1, **options), back]
 
 
-def normal(rng, dtype, x, K):
-    return rng.standard_normal(x).astype(dtype), rng.standard_normal((3, 3, x[3], K)).astype(dtype)
+def normal(rng, dtype, x, K, R=3):
+    return rng.standard_normal(x).astype(dtype), rng.standard_normal((R, R, x[3], K)).astype(dtype)

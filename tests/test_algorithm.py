@@ -16,7 +16,9 @@ EVERYWHERE = pytest.mark.usefixtures("isa", "threads")
 
 ELSEWHERE = {
     "1 by 1": ((1, 1), {}),
-    "5 by 5": ((5, 5), {}),
+    "2 by 2": ((2, 2), {}),
+    "6 by 6": ((6, 6), {}),
+    "5 by 4": ((5, 4), {}),
     "3 by 2": ((3, 2), {}),
     "stride 2": ((3, 3), {"stride": 2}),
     "stride (1, 2)": ((3, 3), {"stride": (1, 2)}),
@@ -204,6 +206,22 @@ def test_explain_takes_shapes_for_arrays(dtype):
     assert cyconv.explain(*LAYER, dtype=int).dtype == np.float64
     assert cyconv.explain(LAYER[0], np.ones(LAYER[1])).dtype == np.float64
     assert cyconv.explain(LAYER[0][1:], LAYER[1]).work == cyconv.explain((1, *LAYER[0][1:]), LAYER[1]).work
+
+
+@pytest.mark.parametrize(("R", "name"), [(3, "F(4x4, 3x3)"), (4, "F(3x3, 4x4)"), (5, "F(2x2, 5x5)")])
+def test_explain_names_the_tile(R, name):
+    found = cyconv.explain((4, 28, 28, 64), (R, R, 64, 64), padding=R // 2)
+    assert found.tile == (7 - R, 7 - R)
+    assert str(found).startswith(f"Winograd {name}: ")
+    side = -(-(28 + 2 * (R // 2) - R + 1) // (7 - R))
+    assert found.blocking["tiles"] == 4 * side**2
+
+
+@pytest.mark.parametrize("direction", ["forward", "input_grad", "weight_grad"])
+@pytest.mark.parametrize("R", [3, 5])
+def test_few_channels_are_direct(R, direction):
+    """Tiles take longer than what they save."""
+    assert cyconv.explain((4, 64, 64, 8), (R, R, 8, 8), padding=R // 2, direction=direction).algorithm == "direct"
 
 
 def test_explain_gives_the_reason(setting):

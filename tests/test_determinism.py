@@ -7,10 +7,10 @@ from problems import problems
 
 import cyconv
 
-N = 4  # unlike the size of any window
+N = 6  # unlike the size of any window
 CHANNELS = ((3, 5), (17, 33), (70, 130))
 TEAMS = (2, 3, 5, 8, 17)
-SPLITS = ((1, 1, 1, 1), (2, 2), (1, 3), (3, 1))
+SPLITS = ((1, 1, 1, 1, 1, 1), (2, 2, 2), (1, 5), (4, 2))
 
 
 def test_every_function_is_here():

@@ -20,18 +20,19 @@ LAYERS = (
     (((2, 9, 8, 130), 33), {}),
     (((1, 6, 6, 300), 130), {"padding": ((0, 1), (2, 0))}),
     (((2, 9, 8, 6), 4), {"stride": 2, "padding": 1}),
-    (((2, 9, 8, 6), 4), {"dilation": (1, 2)}),
+    (((2, 9, 9, 6), 4), {"dilation": (1, 2)}),
 )
 
 
 @EVERYWHERE
 @pytest.mark.parametrize("algorithm", ["auto", "direct", "winograd"])
 @pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("R", [3, 4, 5])
 @pytest.mark.parametrize(("shape", "options"), LAYERS, ids=str)
-def test_it_has_the_bits_of_conv2d(shape, options, activation, algorithm, dtype, rng):
+def test_it_has_the_bits_of_conv2d(shape, options, R, activation, algorithm, dtype, rng):
     if algorithm == "winograd" and {"stride", "dilation"} & set(options):
         pytest.skip("refused")
-    (x, w), b = normal(rng, dtype, *shape), rng.standard_normal(shape[1]).astype(dtype)
+    (x, w), b = normal(rng, dtype, *shape, R), rng.standard_normal(shape[1]).astype(dtype)
     options = options | {"activation": activation, "algorithm": algorithm}
     layer, plain = cyconv.PreparedConv2d(w, b, **options), cyconv.PreparedConv2d(w, **options)
     for images in (x, x[:1], x[0], np.concatenate([x, x])):

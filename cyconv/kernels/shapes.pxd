@@ -59,7 +59,7 @@ cdef inline int check_depthwise(
 
 cdef inline int check_winograd(const Py_ssize_t* x, const Py_ssize_t* w, const Py_ssize_t* y) except -1:
     check_conv(x, w, y, 1)
-    if w[0] != 3 or w[1] != 3:
+    if w[0] != w[1] or w[0] < 3 or w[0] > 5:
         refuse()
     return 0
 

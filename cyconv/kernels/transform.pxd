@@ -1,11 +1,13 @@
-# Winograd's transforms for tiles of 4 x 4 outputs and 3 x 3 filters (Winograd 1980; Lavin and Gray, CVPR 2016).
+# Winograd's transforms for tiles of 6 x 6 numbers (Winograd 1980; Lavin and Gray, CVPR 2016).
 #
-#     F(4, 3):  y = A (G g * B d)      d 6 numbers, g 3 weights, y 4 outputs, * elementwise; in two dimensions both ways
-#     F(3, 4):  the same with 4 weights (the gradient of the outputs) and 3 outputs (the gradient of the weights)
+#     F(M, R):  y = A (G g * B d)      d 6 numbers, g R weights, y M outputs, M + R = 7, * elementwise
 #
-# The interpolation points are 0, r, -r, 1/r, -1/r and infinity with r = sqrt(2).  With the usual 0, 1, -1, 2, -2 the
-# rounding error in float32 is four times as large (Barabasz et al., ACM TOMS 2020: points whose products stay near 1).
-# Opposite points share their even and odd halves, so a transform of 6 numbers takes 12 multiply-adds.
+# In two dimensions both ways, for filters of R x R; the gradient of their weights is F(R, M), with the gradient of the
+# outputs as the filter.
+# B is the same for all of them: the interpolation points are 0, r, -r, 1/r, -1/r and infinity with r = sqrt(2).  With
+# the usual 0, 1, -1, 2, -2 the rounding error of F(4, 3) in float32 is four times as large (Barabasz et al., ACM TOMS
+# 2020: points whose products stay near 1).  Opposite points share their even and odd halves, so a transform of 6
+# numbers takes 12 multiply-adds.
 #
 # All functions work on vectors of channels, from neighbours to numbers `step` apart: the columns of a tile, then its
 # rows.  The callers load and store inside these two loops, so that few vectors wait in memory.
@@ -18,9 +20,11 @@ cdef extern from *:
     static const real TWICE_R = (real)2.8284271247461900976, QUARTER_R = (real)0.35355339059327376220;
     static const real SIXTH = (real)(1.0/6), THIRD = (real)(1.0/3);
     static const real R_SIXTH = (real)0.23570226039551584147, R_THIRD = (real)0.47140452079103168293;
-    static const real HALF = (real)0.5, TWO = 2, TWO_HALF = (real)2.5;
+    static const real TWO_THIRDS = (real)(2.0/3), QUARTER = (real)0.25, HALF = (real)0.5, TWO = 2, FOUR = 4;
+    static const real TWO_HALF = (real)2.5;
     """
-    const real R, HALF_R, TWICE_R, QUARTER_R, SIXTH, THIRD, R_SIXTH, R_THIRD, HALF, TWO, TWO_HALF
+    const real R, HALF_R, TWICE_R, QUARTER_R, SIXTH, THIRD, R_SIXTH, R_THIRD, TWO_THIRDS
+    const real QUARTER, HALF, TWO, FOUR, TWO_HALF
 
 
 cdef inline void transform_source(const vec* d, vec* v, Py_ssize_t step) noexcept nogil:
@@ -37,48 +41,33 @@ cdef inline void transform_source(const vec* d, vec* v, Py_ssize_t step) noexcep
     v[5*step] = d1 - TWO_HALF*d3 + d5
 
 
-cdef inline void transform_filter3(const vec* g, vec* u, Py_ssize_t step) noexcept nogil:
-    """u = G g: 3 -> 6."""
-    cdef vec g0 = g[0], g1 = g[1], g2 = g[2]
-    cdef vec even = SIXTH*g0 + THIRD*g2, odd = R_SIXTH*g1
-    u[0] = g0
+cdef inline void transform_filter(int taps, const vec* g, vec* u, Py_ssize_t step) noexcept nogil:
+    """u = G g: 2 to 5 -> 6."""
+    cdef vec even = SIXTH*g[0], odd = R_SIXTH*g[1], flat_even = TWO_THIRDS*g[0], flat_odd = R_THIRD*g[1]
+    if taps > 2:
+        even, flat_even = even + THIRD*g[2], flat_even + THIRD*g[2]
+    if taps > 3:
+        odd, flat_odd = odd + R_THIRD*g[3], flat_odd + R_SIXTH*g[3]
+    if taps > 4:
+        even, flat_even = even + TWO_THIRDS*g[4], flat_even + SIXTH*g[4]
+    u[0] = g[0]
     u[step] = even + odd
     u[2*step] = even - odd
-    even = THIRD*(TWO*g0 + g2)
-    odd = R_THIRD*g1
-    u[3*step] = -even - odd
-    u[4*step] = odd - even
-    u[5*step] = g2
+    u[3*step] = -flat_even - flat_odd
+    u[4*step] = flat_odd - flat_even
+    u[5*step] = g[taps - 1]
 
 
-cdef inline void transform_filter4(const vec* g, vec* u, Py_ssize_t step) noexcept nogil:
-    """u = G g: 4 -> 6."""
-    cdef vec g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3]
-    cdef vec even = SIXTH*g0 + THIRD*g2, odd = R_SIXTH*(g1 + TWO*g3)
-    u[0] = g0
-    u[step] = even + odd
-    u[2*step] = even - odd
-    even = THIRD*(TWO*g0 + g2)
-    odd = R_THIRD*(g1 + HALF*g3)
-    u[3*step] = -even - odd
-    u[4*step] = odd - even
-    u[5*step] = g3
-
-
-cdef inline void transform_output4(const vec* m, vec* y, Py_ssize_t step) noexcept nogil:
-    """y = A m: 6 -> 4."""
+cdef inline void transform_output(int outputs, const vec* m, vec* y, Py_ssize_t step) noexcept nogil:
+    """y = A m: 6 -> 2 to 5."""
     cdef vec s = m[1] + m[2], t = m[3] + m[4]
     cdef vec p = m[1] - m[2], q = m[3] - m[4]
     y[0] = m[0] + s + t
     y[step] = R*p + HALF_R*q
-    y[2*step] = TWO*s + HALF*t
-    y[3*step] = TWICE_R*p + QUARTER_R*q + m[5]
-
-
-cdef inline void transform_output3(const vec* m, vec* y, Py_ssize_t step) noexcept nogil:
-    """y = A m: 6 -> 3."""
-    cdef vec s = m[1] + m[2], t = m[3] + m[4]
-    cdef vec p = m[1] - m[2], q = m[3] - m[4]
-    y[0] = m[0] + s + t
-    y[step] = R*p + HALF_R*q
-    y[2*step] = TWO*s + HALF*t + m[5]
+    if outputs > 2:
+        y[2*step] = TWO*s + HALF*t
+    if outputs > 3:
+        y[3*step] = TWICE_R*p + QUARTER_R*q
+    if outputs > 4:
+        y[4*step] = FOUR*s + QUARTER*t
+    y[(outputs - 1)*step] = y[(outputs - 1)*step] + m[5]

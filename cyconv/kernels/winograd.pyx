@@ -1,7 +1,8 @@
-"""Winograd convolution F(4x4, 3x3): 36 multiplications where direct convolution takes 144.
+"""Winograd convolution F(M x M, R x R), M + R = 7: 36 multiplications where direct convolution takes M*M*R*R, which is
+144 for filters of 3 x 3 and 4 x 4, 100 for 5 x 5.
 
     V[e] = B d B^T of every 6 x 6 source tile        U[e] = G g G^T of every filter         e = 0 .. 35
-    M[e] = V[e] U[e]                                 y    = A M A^T
+    P[e] = V[e] U[e]                                 y    = A P A^T
 
 (tiles x C) times (C x K) for each e, on the register tile of direct convolution.  Loop order in a task (a block of
 tiles x a range of panels): transform the block's source tiles; then, panel by panel and chunk by chunk of the channels,
@@ -31,7 +32,7 @@ from cyconv.kernels.simd cimport (
 )
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
-from cyconv.kernels.transform cimport transform_output4
+from cyconv.kernels.transform cimport transform_output
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
 from cyconv.kernels.winograd_filters cimport CHUNK, expect_filters, filter_chunk, filter_numbers, may_be_kept
 from cyconv.kernels.winograd_tiles cimport apart, expect_tiles, padded, source_tile
@@ -50,8 +51,18 @@ def describe():
     return describe_build()
 
 
+ctypedef void (*Transform)(const Tiling*, Py_ssize_t, Py_ssize_t, real*) noexcept nogil
+ctypedef void (*Finishing)(const Tiling*, const real*, Py_ssize_t, int, Py_ssize_t) noexcept nogil
+
 cdef struct Tiling:
     const Work* work
+    int R               # taps of a filter, each way
+    int M               # outputs of a tile, each way
+    # Of filters and of outputs, for this size.  Called, not inlined: for the same bits whether filters are kept or not,
+    # and so that each is a function small enough for the compiler: in one of three sizes 3x3 with 16 channels takes
+    # 1.1 times as long.
+    Transform transform
+    Finishing finish
     Py_ssize_t across   # tiles in a row of an image
     Py_ssize_t down
     Py_ssize_t tiles    # of the batch
@@ -67,10 +78,10 @@ cdef struct Tiling:
 
 
 cdef inline void output_vector(
-    bint past, const real* m, Py_ssize_t step, const Target* y, vec bias, real* y_hv, int rows, int columns,
+    int M, bint past, const real* m, Py_ssize_t step, const Target* y, vec bias, real* y_hv, int rows, int columns,
     Py_ssize_t lanes,
 ) noexcept nogil:
-    """Up to 4 x 4 outputs of up to VL channels: A M A^T, bias and activation."""
+    """Up to M x M outputs of up to VL channels: A P A^T, bias and activation."""
     cdef vec d[6]
     cdef vec t[24]
     cdef vec out[4]
@@ -78,10 +89,10 @@ cdef inline void output_vector(
     for j in range(6):
         for i in range(6):
             d[i] = VLOAD(m + (i*6 + j)*step)
-        transform_output4(d, t + j, 6)
+        transform_output(M, d, t + j, 6)
     for i in range(rows):
-        transform_output4(t + i*6, out, 1)
-        for j in range(4):
+        transform_output(M, t + i*6, out, 1)
+        for j in range(M):
             if j < columns:
                 out[j] = out[j] + bias
                 if y.relu:
@@ -89,27 +100,41 @@ cdef inline void output_vector(
                 put(past, y_hv + (i*y.W + j)*y.K, out[j], lanes)
 
 
-cdef void output_tile(
-    const real* m, Py_ssize_t step, int nv, const Target* y, Py_ssize_t n, Py_ssize_t h, Py_ssize_t v,
-    Py_ssize_t column, Py_ssize_t columns, bint far, bint past,
+cdef inline void output_tile(
+    int M, const Tiling* g, const real* m, Py_ssize_t index, int nv, Py_ssize_t column
 ) noexcept nogil:
-    """Up to 4 x 4 outputs from (h, v) on, `columns` channels from `column` on."""
+    """Tile `index` of the batch, nv vectors of channels from `column` on."""
+    cdef const Target* y = &g.work.target
+    cdef Py_ssize_t n = index // (g.across*g.down), h = index // g.across % g.down*M, v = index % g.across*M
     cdef real* y_hv = y.y + ((n*y.H + h)*y.W + v)*y.K + column
-    cdef int q, rows = <int>min(4, y.H - h), count = <int>min(4, y.W - v)
-    cdef Py_ssize_t lanes
+    cdef Py_ssize_t step = apart(g.block*NR), lanes
+    cdef int q, rows = <int>min(M, y.H - h), count = <int>min(M, y.W - v)
+    cdef bint past = VL == LINE and g.past
     cdef vec bias = VZERO
     for q in range(nv):
-        if far and not past:        # up to 1.05 times the speed
-            fetch_pixels(y_hv + 4*y.K + q*VL, 4, y.W*y.K, 4, y.K)
-        lanes = columns - q*VL
+        if g.far and not past:      # up to 1.05 times the speed
+            fetch_pixels(y_hv + M*y.K + q*VL, M, y.W*y.K, M, y.K)
+        lanes = y.K - column - q*VL
         if y.bias != NULL:
             bias = load_upto(y.bias + column + q*VL, lanes)
-        if rows == 4 and count == 4 and lanes >= VL and past:       # without a branch an output
-            output_vector(True, m + q*VL, step, y, bias, y_hv + q*VL, 4, 4, VL)
-        elif rows == 4 and count == 4 and lanes >= VL:
-            output_vector(False, m + q*VL, step, y, bias, y_hv + q*VL, 4, 4, VL)
+        if rows == M and count == M and lanes >= VL and past:       # without a branch an output
+            output_vector(M, True, m + q*VL, step, y, bias, y_hv + q*VL, M, M, VL)
+        elif rows == M and count == M and lanes >= VL:
+            output_vector(M, False, m + q*VL, step, y, bias, y_hv + q*VL, M, M, VL)
         else:
-            output_vector(False, m + q*VL, step, y, bias, y_hv + q*VL, rows, count, lanes)
+            output_vector(M, False, m + q*VL, step, y, bias, y_hv + q*VL, rows, count, lanes)
+
+
+cdef void outputs_of_3(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
+    output_tile(4, g, m, tile, nv, column)
+
+
+cdef void outputs_of_4(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
+    output_tile(3, g, m, tile, nv, column)
+
+
+cdef void outputs_of_5(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
+    output_tile(2, g, m, tile, nv, column)
 
 
 cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
@@ -120,19 +145,37 @@ cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     )
 
 
-cdef void panel_filters(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
-    """Transform those of a panel and a chunk: called, not inlined, for the same bits whether they are kept or not."""
+cdef inline void panel_filters(int R, const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
+    """Transform those of a panel and a chunk."""
     cdef Py_ssize_t K = g.work.target.K, panels = panels_of(K), vector = panel_start(K, panels, panel), c = chunk*CHUNK
     cdef Py_ssize_t nv = panel_start(K, panels, panel + 1) - vector
     filter_chunk(
-        g.work, c, min(CHUNK, g.work.C - c), vector*VL, min(nv*VL, K - vector*VL), <int>nv, u, apart(CHUNK*NR)
+        R, g.work, c, min(CHUNK, g.work.C - c), vector*VL, min(nv*VL, K - vector*VL), <int>nv, u, apart(CHUNK*NR)
     )
+
+
+cdef void filters_of_3(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
+    panel_filters(3, g, panel, chunk, u)
+
+
+cdef void filters_of_4(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
+    panel_filters(4, g, panel, chunk, u)
+
+
+cdef void filters_of_5(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
+    panel_filters(5, g, panel, chunk, u)
+
+
+cdef inline void set_size(Tiling* g, int R) noexcept nogil:
+    g.R, g.M = R, 7 - R
+    g.transform = filters_of_3 if R == 3 else filters_of_4 if R == 4 else filters_of_5
+    g.finish = outputs_of_3 if R == 3 else outputs_of_4 if R == 4 else outputs_of_5
 
 
 cdef void filter_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Keep the filters of panel index // chunks, chunk index % chunks."""
     cdef const Tiling* g = <const Tiling*>problem
-    panel_filters(g, index // g.chunks, index % g.chunks, g.filters + index*36*apart(CHUNK*NR))
+    g.transform(g, index // g.chunks, index % g.chunks, g.filters + index*36*apart(CHUNK*NR))
 
 
 cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
@@ -161,8 +204,8 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
         row = (first + i) // g.across % g.down
         for c in range(g.chunks):
             source_tile(
-                k.source.x + n*H*W*C, H, W, C, c*CHUNK, min(C, (c + 1)*CHUNK), 4*row + k.source.h.base,
-                (first + i) % g.across*4 + k.source.w.base, v + c*36*step_v + i*g.pitch, step_v, g.pitch,
+                k.source.x + n*H*W*C, H, W, C, c*CHUNK, min(C, (c + 1)*CHUNK), row*g.M + k.source.h.base,
+                (first + i) % g.across*g.M + k.source.w.base, v + c*36*step_v + i*g.pitch, step_v, g.pitch,
             )
     for panel in range(index % g.parts*panels // g.parts, last_panel):
         vector = panel_start(K, panels, panel)
@@ -178,35 +221,35 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
             if g.kept:
                 u = g.filters + (panel*g.chunks + c // CHUNK)*36*step_u
             else:
-                panel_filters(g, panel, c // CHUNK, transformed)
+                g.transform(g, panel, c // CHUNK, transformed)
             f.first = c == 0
             for e in range(36):
                 f.column = e*step_m
                 if not g.kept and c + length < C:
-                    expect_filters(k, e, c + length, min(CHUNK, C - c - length), vector*VL, columns)
+                    expect_filters(g.R, k, e, c + length, min(CHUNK, C - c - length), vector*VL, columns)
                 if g.far_source and panel + 1 == last_panel and c + length == C:
                     expect_tiles(
-                        k.source.x, H, W, C, 0, C, g.across, g.down, k.source.h.base + 2, k.source.w.base + 2,
+                        k.source.x, H, W, C, 0, C, g.across, g.down, g.M, k.source.h.base + g.R - 1,
+                        k.source.w.base + g.R - 1,
                         min(next + e*g.block // 36, g.tiles), min(next + (e + 1)*g.block // 36, g.tiles),
                     )
                 multiply_across(nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, NULL, 0, &f, out)
             c += length
         for i in range(tiles):
-            output_tile(
-                m + i*NR, step_m, nv, &k.target, (first + i) // (g.across*g.down), (first + i) // g.across % g.down*4,
-                (first + i) % g.across*4, vector*VL, columns, g.far, g.past,
-            )
+            g.finish(g, m + i*NR, first + i, nv, vector*VL)
     if g.past:
         DRAIN()
 
 
 cdef void set_tiling(
-    Tiling* g, Py_ssize_t images, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, bint prepared, int threads
+    Tiling* g, int R, Py_ssize_t images, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, bint prepared,
+    int threads,
 ) noexcept nogil:
     """Blocks of tiles for outputs (images, H, W, K), shared out over the threads, or ranges of panels if too few."""
     cdef Py_ssize_t blocks, most
     cdef Cut cut
-    g.across, g.down = (W + 3) // 4, (H + 3) // 4
+    set_size(g, R)
+    g.across, g.down = (W + g.M - 1) // g.M, (H + g.M - 1) // g.M
     g.tiles = images*g.across*g.down
     g.chunks = (C + CHUNK - 1) // CHUNK
     g.pitch = min(CHUNK, padded(C))
@@ -226,14 +269,14 @@ cdef void set_tiling(
     g.block = min(g.tiles, most, g.block)
 
 
-cdef int run(Work* k, const real* filters, int threads) except -1:
+cdef int run(Work* k, int R, const real* filters, int threads) except -1:
     cdef Tiling g
     cdef Py_ssize_t tasks, read, written
     cdef size_t size, shared
     cdef void* memory
     cdef char* block
     k.source.by_row = False
-    set_tiling(&g, k.images, k.target.H, k.target.W, k.C, k.target.K, filters != NULL, threads)
+    set_tiling(&g, R, k.images, k.target.H, k.target.W, k.C, k.target.K, filters != NULL, threads)
     read, written = k.images*k.source.h.size*k.source.w.size*k.C, k.images*k.target.H*k.target.W*k.target.K
     g.far, g.far_source = written*<Py_ssize_t>sizeof(real) > FAR, read*<Py_ssize_t>sizeof(real) > FAR
     g.past = VL == LINE and bypasses(k.target.y, k.target.K, written, read)
@@ -259,20 +302,21 @@ def forward(
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
     const real[::1] filters=None,
 ):
-    """As conv.forward, for w (3, 3, C, K), stride 1, dilation 1, one group; `filters` is what `prepare` made of w."""
+    """As conv.forward, for w (R, R, C, K), 3 <= R <= 5, stride 1, dilation 1, one group; `filters` is what `prepare`
+    made of w."""
     cdef Work k
     cdef Shapes s
     check_winograd(&x.shape[0], &w.shape[0], &y.shape[0])
     check_bias(b, y.shape[3])
     s = shapes_of(&x.shape[0], &w.shape[0], &y.shape[0])
     set_forward(&k, &s, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &y[0, 0, 0, 0], 1, relu)
-    k.source.h = forward_axis(x.shape[1], y.shape[1], 3, 1, pad_h, 1)
-    k.source.w = forward_axis(x.shape[2], y.shape[2], 3, 1, pad_w, 1)
-    run(&k, NULL if filters is None else &filters[0], threads)
+    k.source.h = forward_axis(x.shape[1], y.shape[1], w.shape[0], 1, pad_h, 1)
+    k.source.w = forward_axis(x.shape[2], y.shape[2], w.shape[0], 1, pad_w, 1)
+    run(&k, <int>w.shape[0], NULL if filters is None else &filters[0], threads)
 
 
 def prepared_size(Py_ssize_t C, Py_ssize_t K):
-    """Numbers that the transformed filters of w (3, 3, C, K) take; 0 if they had better be transformed at each call."""
+    """Numbers that the transformed filters of w (R, R, C, K) take; 0 if they had better be transformed at each call."""
     return filter_numbers(C, K) if may_be_kept(C, K) else 0
 
 
@@ -285,6 +329,7 @@ def prepare(const real[:, :, :, ::1] w not None, real[::1] filters not None):
     k.weights.w, k.weights.tap, k.weights.row, k.weights.column = &w[0, 0, 0, 0], k.C*k.target.K, k.target.K, 1
     k.source.h.tap = k.source.w.tap = 0
     k.source.h.tap_step = k.source.w.tap_step = 1
+    set_size(&g, <int>w.shape[0])
     g.work, g.filters, g.chunks = &k, &filters[0], (k.C + CHUNK - 1) // CHUNK
     with nogil:
         for index in range(panels_of(k.target.K)*g.chunks):
@@ -296,16 +341,16 @@ def input_grad(
     real[:, :, :, ::1] dx not None, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, bint relu, int threads,
 ):
-    """As conv.input_grad, for w (3, 3, C, K), stride 1, dilation 1, one group."""
+    """As conv.input_grad, for w (R, R, C, K), 3 <= R <= 5, stride 1, dilation 1, one group."""
     cdef Work k
     cdef Shapes s
     check_winograd(&dx.shape[0], &w.shape[0], &dy.shape[0])
     check_bias(b, dx.shape[3])
     s = shapes_of(&dx.shape[0], &w.shape[0], &dy.shape[0])
     set_gradient(&k, &s, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &dx[0, 0, 0, 0], 1, relu)
-    k.source.h = gradient_axis(dy.shape[1], dx.shape[1], 3, 1, pad_h, 1, 0)
-    k.source.w = gradient_axis(dy.shape[2], dx.shape[2], 3, 1, pad_w, 1, 0)
-    run(&k, NULL, threads)
+    k.source.h = gradient_axis(dy.shape[1], dx.shape[1], w.shape[0], 1, pad_h, 1, 0)
+    k.source.w = gradient_axis(dy.shape[2], dx.shape[2], w.shape[0], 1, pad_w, 1, 0)
+    run(&k, <int>w.shape[0], NULL, threads)
 
 
 def weight_grad(
@@ -313,7 +358,7 @@ def weight_grad(
     double[::1] db, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_h, Py_ssize_t pad_w,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups, int threads,
 ):
-    """As conv.weight_grad, for dw (3, 3, C, K), stride 1, dilation 1, one group."""
+    """As conv.weight_grad, for dw (R, R, C, K), 3 <= R <= 5, stride 1, dilation 1, one group."""
     cdef Gradient k
     cdef Py_ssize_t tasks, numbers
     cdef size_t size, shared, biases
@@ -325,11 +370,11 @@ def weight_grad(
     k.N, k.H, k.W, k.C = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
     k.OH, k.OW, k.K = dy.shape[1], dy.shape[2], dy.shape[3]
     k.far = k.N*(k.H*k.W*k.C + k.OH*k.OW*k.K)*<Py_ssize_t>sizeof(real) > FAR
-    k.pad_h, k.pad_w = pad_h, pad_w
+    k.R, k.pad_h, k.pad_w = <int>dw.shape[0], pad_h, pad_w
     set_gradient_tasks(&k, threads)
     tasks = k.ranges*k.groups*k.splits
     threads = <int>min(threads, tasks)
-    numbers = 9*k.C*k.K
+    numbers = k.R*k.R*k.C*k.K
     size = lines(gradient_bytes(&k), 1)
     biases = lines(k.splits*k.K, sizeof(double))
     shared = biases + lines(numbers*k.splits if k.splits > 1 else 0, sizeof(real))
@@ -345,19 +390,20 @@ def weight_grad(
 
 
 def blocking(
-    Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, bint of_weights, int threads
+    int R, Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, bint of_weights, int threads
 ):
-    """How a call is cut up, for outputs (N, H, W, K) of sums over C channels; for dw those of dy, and x has C."""
+    """How a call is cut up, for filters of R x R and outputs (N, H, W, K) of sums over C channels; for dw these are dy,
+    and x has C."""
     cdef Tiling g
     cdef Gradient k
     if of_weights:
-        k.N, k.OH, k.OW, k.C, k.K = N, H, W, C, K
+        k.R, k.N, k.OH, k.OW, k.C, k.K = R, N, H, W, C, K
         set_gradient_tasks(&k, threads)
         return {
             "tiles": k.tiles, "block": k.block, "tasks": k.ranges*k.groups*k.splits,
             "scratch": gradient_bytes(&k),
         }
-    set_tiling(&g, N, H, W, C, K, False, threads)
+    set_tiling(&g, R, N, H, W, C, K, False, threads)
     return {
         "tiles": g.tiles, "block": g.block, "tasks": (g.tiles + g.block - 1) // g.block*g.parts,
         "scratch": forward_bytes(&g),

@@ -21,16 +21,16 @@ cdef inline Py_ssize_t padded(Py_ssize_t channels) noexcept nogil:
 
 cdef inline void expect_tiles(
     const real* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t across,
-    Py_ssize_t down, Py_ssize_t h0, Py_ssize_t v0, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t down, int M, Py_ssize_t h0, Py_ssize_t v0, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """Ask for channels c0 .. c1 - 1 of tiles first <= i < last, the 4 x 4 pixels from (4*row + h0, 4*column + v0) on:
+    """Ask for channels c0 .. c1 - 1 of tiles first <= i < last, the M x M pixels from (M*row + h0, M*column + v0) on:
     on their way from memory while the block before is multiplied, 1.03 to 1.13 times the speed."""
     cdef Py_ssize_t i, h, v, c, row, column
     cdef const real* x_hv
     for i in range(first, last):
-        row, column = i // across % down*4 + h0, i % across*4 + v0
-        for h in range(max(row, 0), min(row + 4, H)):
-            for v in range(max(column, 0), min(column + 4, W)):
+        row, column = i // across % down*M + h0, i % across*M + v0
+        for h in range(max(row, 0), min(row + M, H)):
+            for v in range(max(column, 0), min(column + M, W)):
                 x_hv = x + ((i // (across*down)*H + h)*W + v)*C
                 c = c0
                 while c < c1:
@@ -74,7 +74,7 @@ cdef inline void source_tile(
             for j in range(6):
                 pixel[i*6 + j] = x_hv + (i*W + j)*C if 0 <= h + i < H and 0 <= v + j < W else ZEROS
     while c + VL <= c1 - c0:
-        for i in range(6):                  # what the next tile of the row adds: up to 1.05 times the speed
+        for i in range(6):                  # what the next tiles of the row add: up to 1.05 times the speed
             for j in range(6, 10):
                 PREFETCH(x_hv + (i*W + j)*C + c)
         source_vector(pixel, c, VL, out, step)

@@ -1,7 +1,7 @@
-# The weight gradient by Winograd's F(3x3, 4x4): the 4 x 4 tiles of dy are the filters.
+# The weight gradient by Winograd's F(R x R, M x M), M + R = 7: the M x M tiles of dy are the filters.
 #
-#     M[e] = sum over tiles of V[e]^T U[e]        V[e] = B d B^T,  U[e] = G dy G^T       e = 0 .. 35
-#     dw   = A M A^T
+#     P[e] = sum over tiles of V[e]^T U[e]        V[e] = B d B^T,  U[e] = G dy G^T       e = 0 .. 35
+#     dw   = A P A^T
 #
 # One (C x tiles) times (tiles x K) product per e, summed over blocks of tiles.  A task keeps its 36 products in L2:
 # RANGE channels of x times once or twice as many of dy, so that either is transformed again for every so many channels
@@ -16,7 +16,7 @@ from cyconv.kernels.simd cimport (
 )
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
-from cyconv.kernels.transform cimport transform_filter4, transform_output3
+from cyconv.kernels.transform cimport transform_filter, transform_output
 from cyconv.kernels.winograd_tiles cimport apart, expect_tiles, padded, source_tile
 
 cdef enum:
@@ -29,7 +29,7 @@ cdef struct Gradient:
     const real* x
     const real* dy
     real* dw
-    real* partial       # [split][9*C*K], where there are several
+    real* partial       # [split][R*R*C*K], where there are several
     double* db          # (K,), or NULL
     double* partial_db  # [split][K]
     Py_ssize_t N
@@ -39,6 +39,8 @@ cdef struct Gradient:
     Py_ssize_t OH
     Py_ssize_t OW
     Py_ssize_t K
+    int R               # taps of a filter, each way
+    int M               # outputs of a tile, each way
     Py_ssize_t pad_h
     Py_ssize_t pad_w
     bint far            # x and dy do not fit the caches
@@ -54,32 +56,44 @@ cdef struct Gradient:
 
 
 cdef inline void gradient_tile(
-    const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out, Py_ssize_t step,
-    vec* sums,
+    int M, const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out,
+    Py_ssize_t step, vec* sums,
 ) noexcept nogil:
-    """out[e*step + j] = G dy G^T of the 4 x 4 outputs of a tile, zeros beyond the image; sums[j] += these outputs."""
+    """out[e*step + j] = G dy G^T of the M x M outputs of a tile, zeros beyond the image; sums[j] += these outputs."""
     cdef vec g[4]
     cdef vec t[24]
     cdef vec u[6]
     cdef vec total
-    cdef Py_ssize_t n = index // (k.across*k.down), h = index // k.across % k.down*4, v = index % k.across*4, i, j
+    cdef Py_ssize_t n = index // (k.across*k.down), h = index // k.across % k.down*M, v = index % k.across*M, i, j
     cdef const real* dy_h = k.dy + ((n*k.OH + h)*k.OW + v)*k.K + column
     cdef int q
     for q in range(nv):
         total = VZERO
-        for j in range(4):
-            for i in range(4):
-                PREFETCH(dy_h + (i*k.OW + 4 + j)*k.K + q*VL)       # of the next tile
+        for j in range(M):
+            for i in range(M):
+                PREFETCH(dy_h + (i*k.OW + M + j)*k.K + q*VL)       # of the next tile
                 g[i] = VZERO
                 if h + i < k.OH and v + j < k.OW:
                     g[i] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
                 total = total + g[i]
-            transform_filter4(g, t + j, 4)
+            transform_filter(M, g, t + j, M)
         sums[q] = sums[q] + total
         for i in range(6):
-            transform_filter4(t + i*4, u, 1)
+            transform_filter(M, t + i*M, u, 1)
             for j in range(6):
                 VSTORE(out + (i*6 + j)*step + q*VL, u[j])
+
+
+cdef inline void output_gradient(
+    const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out, Py_ssize_t step,
+    vec* sums,
+) noexcept nogil:
+    if k.M == 4:
+        gradient_tile(4, k, index, nv, column, columns, out, step, sums)
+    elif k.M == 3:
+        gradient_tile(3, k, index, nv, column, columns, out, step, sums)
+    else:
+        gradient_tile(2, k, index, nv, column, columns, out, step, sums)
 
 
 cdef inline void expect_next(
@@ -93,44 +107,57 @@ cdef inline void expect_next(
         panel = panel0
         first, tiles = first + tiles, min(k.block, last - first - tiles)
         expect_tiles(
-            k.x, k.H, k.W, k.C, c0, c1, k.across, k.down, 2 - k.pad_h, 2 - k.pad_w, first + e*tiles // 36,
-            first + (e + 1)*tiles // 36,
+            k.x, k.H, k.W, k.C, c0, c1, k.across, k.down, k.M, k.R - 1 - k.pad_h, k.R - 1 - k.pad_w,
+            first + e*tiles // 36, first + (e + 1)*tiles // 36,
         )
     column = panel_start(k.K, panels, panel)*VL
     expect_tiles(
-        k.dy, k.OH, k.OW, k.K, column, min(k.K, panel_start(k.K, panels, panel + 1)*VL), k.across, k.down, 0, 0,
+        k.dy, k.OH, k.OW, k.K, column, min(k.K, panel_start(k.K, panels, panel + 1)*VL), k.across, k.down, k.M, 0, 0,
         first + e*tiles // 36, first + (e + 1)*tiles // 36,
     )
 
 
 cdef inline void filter_gradient(
-    const Gradient* k, const real* m, Py_ssize_t step, int nv, Py_ssize_t c, Py_ssize_t column, Py_ssize_t columns,
-    real* dw,
+    int R, const Gradient* k, const real* m, Py_ssize_t step, int nv, Py_ssize_t c, Py_ssize_t column,
+    Py_ssize_t columns, real* dw,
 ) noexcept nogil:
-    """The nine weights of channel c from their 36 products, `columns` outputs from `column` on."""
+    """The R x R weights of channel c from their 36 products, `columns` outputs from `column` on."""
     cdef vec d[6]
-    cdef vec t[18]
-    cdef vec y[3]
+    cdef vec t[30]
+    cdef vec y[5]
     cdef real* dw_c = dw + c*k.K + column
     cdef int i, j, q
     for q in range(nv):
-        for i in range(9):      # its lines come while the sums of this channel are transformed
+        for i in range(R*R):    # its lines come while the sums of this channel are transformed
             WILL_WRITE(dw_c + (i*k.C + AHEAD)*k.K + q*VL)
         for j in range(6):
             for i in range(6):
                 d[i] = VLOAD(m + (i*6 + j)*step + q*VL)
-            transform_output3(d, t + j, 6)
-        for i in range(3):
-            transform_output3(t + i*6, y, 1)
-            for j in range(3):
-                store_upto(dw_c + (i*3 + j)*k.C*k.K + q*VL, y[j], columns - q*VL)
+            transform_output(R, d, t + j, 6)
+        for i in range(R):
+            transform_output(R, t + i*6, y, 1)
+            for j in range(R):
+                store_upto(dw_c + (i*R + j)*k.C*k.K + q*VL, y[j], columns - q*VL)
+
+
+cdef inline void weights_of(
+    const Gradient* k, const real* m, Py_ssize_t step, int nv, Py_ssize_t c, Py_ssize_t column, Py_ssize_t columns,
+    real* dw,
+) noexcept nogil:
+    if k.R == 3:
+        filter_gradient(3, k, m, step, nv, c, column, columns, dw)
+    elif k.R == 4:
+        filter_gradient(4, k, m, step, nv, c, column, columns, dw)
+    else:
+        filter_gradient(5, k, m, step, nv, c, column, columns, dw)
 
 
 cdef inline void set_gradient_tasks(Gradient* k, int threads) noexcept nogil:
     """Ranges of C x groups of panels of K; if these are too few for many threads, the tiles are split as well, in
     numbers that the shapes alone decide."""
     cdef Py_ssize_t panels = panels_of(k.K), few = max(1, RANGE // NR)
-    k.across, k.down = (k.OW + 3) // 4, (k.OH + 3) // 4
+    k.M = 7 - k.R
+    k.across, k.down = (k.OW + k.M - 1) // k.M, (k.OH + k.M - 1) // k.M
     k.tiles = k.N*k.across*k.down
     k.block = min(k.tiles, GRADIENT_TILES)
     k.ranges = (k.C + RANGE - 1) // RANGE
@@ -181,8 +208,8 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
         tiles = min(k.block, last - first)
         for i in range(tiles):
             n = (first + i) // (k.across*k.down)
-            h = (first + i) // k.across % k.down*4
-            v = (first + i) % k.across*4
+            h = (first + i) // k.across % k.down*k.M
+            v = (first + i) % k.across*k.M
             source_tile(
                 k.x + n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, h - k.pad_h, v - k.pad_w, xs + i*k.pitch, step_v, k.pitch
             )
@@ -195,7 +222,7 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
             for i in range(nv):
                 sums[i] = VZERO
             for i in range(tiles):
-                gradient_tile(k, first + i, nv, column, columns, dys + i*nv*VL, step_u, sums)
+                output_gradient(k, first + i, nv, column, columns, dys + i*nv*VL, step_u, sums)
             if part == 0:
                 for i in range(columns):
                     k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
@@ -210,9 +237,9 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
                 )
             if first + tiles == last:
                 for i in range(c1 - c0):
-                    filter_gradient(
+                    weights_of(
                         k, m_p + i*NR, step_m, nv, c0 + i, column, columns,
-                        k.dw if k.splits == 1 else k.partial + split*9*k.C*k.K,
+                        k.dw if k.splits == 1 else k.partial + split*k.R*k.R*k.C*k.K,
                     )
         f.first = False
         first += tiles
