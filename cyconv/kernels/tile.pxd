@@ -26,6 +26,7 @@ from cyconv.kernels.simd cimport (
 )
 
 cdef enum:
+    FEWER = 2*MR//3     # rows of a smaller tile
     AHEAD = 16      # rows between the weights that are packed and those that are fetched: of 4 to 16 the best
 
 cdef enum Way:
@@ -217,12 +218,15 @@ cdef inline void multiply_down(
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
     cdef int rows
+    cdef bint whole = tile_rows(nv) == MR
     if low >= high:         # a unit may hold nothing of a panel's group
         return
     f.out = out
     share_fetch(next, nexts, (high - low + tile_rows(nv) - 1) // tile_rows(nv))
     while row < high:
-        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in the smaller tile if they fit
+        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in smaller tiles, as above
+        if whole and (3*(high - row) <= 2*MR or MR < high - row and 3*(high - row) <= 4*MR):
+            rows = FEWER
         start = max(0, min(row, readable - rows))
         for i in range(rows):
             out[i] = target + (start + i)*pitch
@@ -232,12 +236,18 @@ cdef inline void multiply_down(
             tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 1:
             tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
+        elif nv == 2 and rows < MR:
+            tile(DOWN, FEWER, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 2 and rows > MR:
             tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 2:
             tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
+        elif NV > 2 and nv == 3 and rows < MR:
+            tile(DOWN, FEWER, NV - 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif NV > 2 and nv == 3:
             tile(DOWN, MR, NV - 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
+        elif NV > 2 and rows < MR:
+            tile(DOWN, FEWER, NV, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif NV > 2:
             tile(DOWN, MR, NV, at, 0, start, 1, pixels, panel, NULL, hop, f)
         row = start + f.hi
