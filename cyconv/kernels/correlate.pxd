@@ -242,5 +242,6 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
                 VSTORE(bias + row*VL, load_lanes(y.bias + p.first + row*VL, <int>min(VL, p.count - row*VL)))
             f.bias = bias
         multiply_across(
-            p.nv, at + t*k.block, k.block, pixels, p.group*k.C + c, segments, length, packed, loose, hop, &f, out,
+            False, p.nv, at + t*k.block, k.block, pixels, p.group*k.C + c, segments, length, packed, loose, hop, &f,
+            out,
         )

@@ -128,6 +128,11 @@ cdef inline int tile_rows(int nv) noexcept nogil:
     return 2*MR if 2*nv <= NV else MR
 
 
+cdef inline bint suits_fewer(int nv, Py_ssize_t rows) noexcept nogil:
+    """Whether the last `rows` are best begun with a tile of FEWER: four alone, seven as four and three."""
+    return tile_rows(nv) == MR and (rows <= FEWER or MR < rows <= 2*FEWER)
+
+
 cdef inline int panels_of(Py_ssize_t columns) noexcept nogil:
     """Panels of at most NV vectors that cover the columns; their vectors are shared out evenly."""
     return <int>((columns + NV*VL - 1) // (NV*VL))
@@ -161,10 +166,10 @@ cdef inline void tile_across(
     Way way, int sixths, int nv, const real** at, Py_ssize_t pitch, Py_ssize_t start, Py_ssize_t segments,
     Py_ssize_t length, real* panel, const real* loose, Py_ssize_t hop, const Finish* f,
 ) noexcept nogil:
-    """One tile, or one of so many sixths of the rows."""
-    if nv == 1:
+    """One tile, or one of so many sixths of the rows: four only where a row has more than half the vectors."""
+    if nv == 1 and sixths != 4:
         tile(way, tile_rows(1)*sixths//6, 1, at, pitch, start, segments, length, panel, loose, hop, f)
-    elif nv == 2:
+    elif nv == 2 and (sixths != 4 or NV == 2):
         tile(way, tile_rows(2)*sixths//6, 2, at, pitch, start, segments, length, panel, loose, hop, f)
     elif NV > 2 and nv == 3:
         tile(way, tile_rows(3)*sixths//6, NV - 1, at, pitch, start, segments, length, panel, loose, hop, f)
@@ -173,38 +178,36 @@ cdef inline void tile_across(
 
 
 cdef inline void multiply_across(
-    int nv, const real** at, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t start, Py_ssize_t segments,
+    bint thirds, int nv, const real** at, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t start, Py_ssize_t segments,
     Py_ssize_t length, real* panel, const real* loose, Py_ssize_t hop, Finish* f, real** out,
 ) noexcept nogil:
     """out[i][f.column ...] (+)= sum over segments and length, for `count` rows; at and out have 2*MR spare ones.
 
     The panel is to be made of whole vectors of the rows `loose`, unless that is NULL, `hop` numbers apart.  If it is,
     and the source is still in memory, the row read a tile later lies `hop` numbers further; 0 where it is not.
+
+    `thirds` is for few rows, as Winograd's tiles are: with it what is left may go in a tile of FEWER, and 7x7 is 1.08
+    to 1.18 times as fast.  The blocks of direct convolution leave little, and with more tiles in one function the
+    compiler does worse at all of them: 3 to 13 % for few columns.
     """
-    cdef Py_ssize_t i = 0, left
-    cdef int rows = tile_rows(nv), sixths
-    cdef bint cold = loose == NULL and hop
+    cdef Py_ssize_t i = 0
     while i < count:
-        left, sixths = count - i, 6
-        # What is left in smaller tiles, seven rows as four and three: 7x7 by Winograd is 1.08 to 1.18 times as fast.
-        if not cold and (loose == NULL or i > 0):
-            if 2*left <= rows:
-                sixths = 3
-            elif 3*left <= 2*rows or rows < left and 3*left <= 4*rows:
-                sixths = 4
         f.out = out + i
-        f.hi = <int>min(left, rows*sixths//6)
-        if cold:
+        f.hi = <int>min(count - i, tile_rows(nv))
+        if loose == NULL and hop:
             tile_across(COLD, 6, nv, at + i, pitch, start, segments, length, panel, NULL, hop, f)
         elif loose != NULL and i == 0:
             tile_across(PACK, 6, nv, at + i, pitch, start, segments, length, panel, loose, hop, f)
-        elif sixths == 3:
+        elif 2*f.hi <= tile_rows(nv):
             tile_across(ACROSS, 3, nv, at + i, pitch, start, segments, length, panel, NULL, 0, f)
-        elif sixths == 4:
+        elif thirds and suits_fewer(nv, count - i):
+            f.hi = <int>min(count - i, FEWER)
             tile_across(ACROSS, 4, nv, at + i, pitch, start, segments, length, panel, NULL, 0, f)
+            i += FEWER
+            continue
         else:
             tile_across(ACROSS, 6, nv, at + i, pitch, start, segments, length, panel, NULL, 0, f)
-        i += rows*sixths//6
+        i += tile_rows(nv)
 
 
 cdef inline void multiply_down(
@@ -218,14 +221,13 @@ cdef inline void multiply_down(
     cdef real* out[2*MR]
     cdef Py_ssize_t row = low, start, i
     cdef int rows
-    cdef bint whole = tile_rows(nv) == MR
     if low >= high:         # a unit may hold nothing of a panel's group
         return
     f.out = out
     share_fetch(next, nexts, (high - low + tile_rows(nv) - 1) // tile_rows(nv))
     while row < high:
-        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in smaller tiles, as above
-        if whole and (3*(high - row) <= 2*MR or MR < high - row and 3*(high - row) <= 4*MR):
+        rows = tile_rows(nv) if high - row > MR else MR         # the last rows in a smaller tile if they fit
+        if suits_fewer(nv, high - row):
             rows = FEWER
         start = max(0, min(row, readable - rows))
         for i in range(rows):

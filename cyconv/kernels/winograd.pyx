@@ -233,7 +233,9 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
                         k.source.w.base + g.R - 1,
                         min(next + e*g.block // 36, g.tiles), min(next + (e + 1)*g.block // 36, g.tiles),
                     )
-                multiply_across(nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, NULL, 0, &f, out)
+                multiply_across(
+                    True, nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, NULL, 0, &f, out
+                )
             c += length
         for i in range(tiles):
             g.finish(g, m + i*NR, first + i, nv, vector*VL)
