@@ -44,8 +44,8 @@ class PreparedConv2d:
     Notes
     -----
     The filters of Winograd's algorithm are kept transformed if that takes at most 3 MiB, which is up to 64 to 128
-    channels on either side: four times the memory of w.  Larger ones are transformed in each call, because reading four
-    times as much from memory takes longer than the arithmetic.
+    channels on either side: 36 numbers a filter, four times the memory of w if it is 3 by 3.  Larger ones are
+    transformed in each call, because reading so much from memory takes longer than the arithmetic.
 
     Examples
     --------

@@ -7,8 +7,8 @@
 (tiles x C) times (C x K) for each e, on the register tile of direct convolution.  Loop order in a task (a block of
 tiles x a range of panels): transform the block's source tiles; then, panel by panel and chunk by chunk of the channels,
 transform the filters of that chunk into L2, multiply, and at the end of a panel transform its outputs back.  Large
-filters are transformed once per block, never as a whole: four times the weights, they would be read from memory, which
-takes longer (N=4, 14x14x256: 0.7 of the speed).  Small ones are transformed once, before the blocks, which can then be
+filters are transformed once per block, never as a whole: 36 numbers each, they would be read from memory, which takes
+longer (N=4, 14x14x256: 0.7 of the speed).  Small ones are transformed once, before the blocks, which can then be
 so small that their tiles and products stay in L2 (N=4, 56x56x64: 1.2 times the speed).
 
 The input gradient is the same with the taps backwards; the weight gradient is in winograd_weights.pxd.
