@@ -1,10 +1,11 @@
 """Which kernel computes a convolution: what was asked for, what applies, and what is likely to be faster.
 
 The cost model counts multiply-adds.  Winograd's F(M x M, R x R), M + R = 7, takes 36 a tile of M*M outputs instead of
-M*M*R*R, and pays for it with transforms: of every tile, in proportion to the channels, and of the filters, once for
-each block of tiles, once in all if they are small, or once for their gradient.  Its constants were fitted to the ratio
-of the two algorithms' times over the 3 by 3 layers of ResNet-50, VGG-16 and the CIFAR networks and nine smaller ones,
-on AVX-512, one thread; those of the transforms once more on a Zen 4, since their operands are fetched ahead.
+M*M*R*R, fewer where M does not divide the sides, and pays for it with transforms: of every tile, in proportion to the
+channels, and of the filters, once for each block of tiles, once in all if they are small, or once for their gradient.
+Its constants were fitted to the ratio of the two algorithms' times over the 3 by 3 layers of ResNet-50, VGG-16 and the
+CIFAR networks and nine smaller ones, on AVX-512, one thread; those of the transforms once more on a Zen 4, since their
+operands are fetched ahead.
 """
 
 import os
@@ -148,18 +149,25 @@ def winograd_cost(g: Conv, direction: str) -> float:
     R, M = g.w[0], outputs_of_a_tile(g)
     direct = R * R * N * H * W * C * (FEW * K + 0.5 if K <= LANES else _up(K, LANES))
     tiles = N * -(-H // M) * -(-W // M)
+    points = N * _points(H, M) * _points(W, M) / TILE
     lanes, K = _up(C, LANES), _up(K, LANES)
     if direction == "weight_grad":
-        products = tiles * max(C, FEWEST) * K * PRODUCT
+        products = points * max(C, FEWEST) * K * PRODUCT
         groups = 1 if tiles <= SINGLE else -(-K // 128)
         tile = (lanes * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM
         filters = C * K * FILTER_BACK
     else:
-        products = max(tiles, FEWEST) * C * K * PRODUCT
+        products = max(points, FEWEST) * C * K * PRODUCT
         blocks = 1 if C * K <= KEPT else -(-tiles // BLOCK)
         tile = (lanes + K) * TILE_TRANSFORM
         filters = blocks * C * K * FILTER_TRANSFORM
     return TILE * (products + tiles * (tile + TILE_SETUP) + filters) / direct
+
+
+def _points(size: int, M: int) -> int:
+    """Products of one side: six for each tile of M outputs, five for one of M - 1 (kernels/winograd_grid.pxd)."""
+    tiles = -(-size // M)
+    return 5 * tiles + max(0, size - tiles * (M - 1))
 
 
 def _up(count: int, step: int) -> int:

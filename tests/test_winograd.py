@@ -234,13 +234,20 @@ SOURCES = {
 }
 
 
+def sides(size, M):
+    """Slices of M results, the last of them shorter by one where M does not divide their number: 7 = 4 + 3."""
+    tiles = -(-size // M)
+    short = min(tiles, tiles * M - size)
+    ends = np.cumsum([M] * (tiles - short) + [M - 1] * short)
+    return [slice(end - length, end) for end, length in zip(ends, np.diff(ends, prepend=0), strict=True)]
+
+
 def whole_tiles(spoilt, M):
-    """Every tile of M x M results that holds a spoilt one."""
+    """Every tile of results that holds a spoilt one."""
     reached = spoilt.copy()
-    for h in range(0, spoilt.shape[1], M):
-        for v in range(0, spoilt.shape[2], M):
-            tile = np.s_[:, h : h + M, v : v + M]
-            reached[tile] = spoilt[tile].any(axis=(1, 2), keepdims=True)
+    for h in sides(spoilt.shape[1], M):
+        for v in sides(spoilt.shape[2], M):
+            reached[:, h, v] = spoilt[:, h, v].any(axis=(1, 2), keepdims=True)
     return reached
 
 

@@ -238,7 +238,7 @@ cdef inline void multiply_down(
             tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 1:
             tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
-        elif nv == 2 and rows < MR:
+        elif NV == 2 and nv == 2 and rows < MR:
             tile(DOWN, FEWER, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 2 and rows > MR:
             tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, NULL, hop, f)

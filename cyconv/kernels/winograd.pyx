@@ -20,21 +20,22 @@ the other outputs of its tile.
 
 from libc.stdlib cimport free
 
-from cyconv.kernels.bypass cimport bypasses, put
-from cyconv.kernels.correlate cimport Target, Work, set_forward, set_gradient
-from cyconv.kernels.fetch cimport FAR, LINE, fetch_pixels
+from cyconv.kernels.bypass cimport bypasses
+from cyconv.kernels.correlate cimport Work, set_forward, set_gradient
+from cyconv.kernels.fetch cimport FAR, LINE
 from cyconv.kernels.outer cimport add_splits
 from cyconv.kernels.scratch cimport align, allocate, lines, take
 from cyconv.kernels.shapes cimport Shapes, check_bias, check_winograd, shapes_of
 from cyconv.kernels.shares cimport Cut, cut_up
-from cyconv.kernels.simd cimport (
-    DRAIN, MR, NR, VGREATER, VL, VLOAD, VSELECT, VZERO, describe_build, load_upto, real, vec,
-)
+from cyconv.kernels.simd cimport DRAIN, MR, NR, VL, describe_build, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
-from cyconv.kernels.transform cimport transform_output
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
 from cyconv.kernels.winograd_filters cimport CHUNK, expect_filters, filter_chunk, filter_numbers, may_be_kept
+from cyconv.kernels.winograd_grid cimport (
+    CLASSES, Grid, Place, end_of_need, first_in_need, grid_of, place_of, put_in_order,
+)
+from cyconv.kernels.winograd_outputs cimport output_tile
 from cyconv.kernels.winograd_tiles cimport apart, expect_tiles, padded, source_tile
 from cyconv.kernels.winograd_weights cimport (
     Gradient, gradient_bytes, gradient_task, set_gradient_tasks,
@@ -56,15 +57,13 @@ ctypedef void (*Finishing)(const Tiling*, const real*, Py_ssize_t, int, Py_ssize
 
 cdef struct Tiling:
     const Work* work
+    Grid grid
     int R               # taps of a filter, each way
-    int M               # outputs of a tile, each way
     # Of filters and of outputs, for this size.  Called, not inlined: for the same bits whether filters are kept or not,
     # and so that each is a function small enough for the compiler: in one of three sizes 3x3 with 16 channels takes
     # 1.1 times as long.
     Transform transform
     Finishing finish
-    Py_ssize_t across   # tiles in a row of an image
-    Py_ssize_t down
     Py_ssize_t tiles    # of the batch
     Py_ssize_t block
     Py_ssize_t parts    # ranges of panels
@@ -77,71 +76,30 @@ cdef struct Tiling:
     real* filters           # then all of them: [panel][chunk][36][c][columns of the panel]
 
 
-cdef inline void output_vector(
-    int M, bint past, const real* m, Py_ssize_t step, const Target* y, vec bias, real* y_hv, int rows, int columns,
-    Py_ssize_t lanes,
+cdef inline void finish_tile(
+    int M, const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column
 ) noexcept nogil:
-    """Up to M x M outputs of up to VL channels: A P A^T, bias and activation."""
-    cdef vec d[6]
-    cdef vec t[24]
-    cdef vec out[4]
-    cdef int i, j
-    for j in range(6):
-        for i in range(6):
-            d[i] = VLOAD(m + (i*6 + j)*step)
-        transform_output(M, d, t + j, 6)
-    for i in range(rows):
-        transform_output(M, t + i*6, out, 1)
-        for j in range(M):
-            if j < columns:
-                out[j] = out[j] + bias
-                if y.relu:
-                    out[j] = VSELECT(VGREATER(VZERO, out[j]), VZERO, out[j])
-                put(past, y_hv + (i*y.W + j)*y.K, out[j], lanes)
-
-
-cdef inline void output_tile(
-    int M, const Tiling* g, const real* m, Py_ssize_t index, int nv, Py_ssize_t column
-) noexcept nogil:
-    """Tile `index` of the batch, nv vectors of channels from `column` on."""
-    cdef const Target* y = &g.work.target
-    cdef Py_ssize_t n = index // (g.across*g.down), h = index // g.across % g.down*M, v = index % g.across*M
-    cdef real* y_hv = y.y + ((n*y.H + h)*y.W + v)*y.K + column
-    cdef Py_ssize_t step = apart(g.block*NR), lanes
-    cdef int q, rows = <int>min(M, y.H - h), count = <int>min(M, y.W - v)
-    cdef bint past = VL == LINE and g.past
-    cdef vec bias = VZERO
-    for q in range(nv):
-        if g.far and not past:      # up to 1.05 times the speed
-            fetch_pixels(y_hv + M*y.K + q*VL, M, y.W*y.K, M, y.K)
-        lanes = y.K - column - q*VL
-        if y.bias != NULL:
-            bias = load_upto(y.bias + column + q*VL, lanes)
-        if rows == M and count == M and lanes >= VL and past:       # without a branch an output
-            output_vector(M, True, m + q*VL, step, y, bias, y_hv + q*VL, M, M, VL)
-        elif rows == M and count == M and lanes >= VL:
-            output_vector(M, False, m + q*VL, step, y, bias, y_hv + q*VL, M, M, VL)
-        else:
-            output_vector(M, False, m + q*VL, step, y, bias, y_hv + q*VL, rows, count, lanes)
+    cdef Place place = place_of(&g.grid, tile)
+    output_tile(M, &place, &g.work.target, g.far, g.past, m, apart(g.block*NR), nv, column)
 
 
 cdef void outputs_of_3(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
-    output_tile(4, g, m, tile, nv, column)
+    finish_tile(4, g, m, tile, nv, column)
 
 
 cdef void outputs_of_4(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
-    output_tile(3, g, m, tile, nv, column)
+    finish_tile(3, g, m, tile, nv, column)
 
 
 cdef void outputs_of_5(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
-    output_tile(2, g, m, tile, nv, column)
+    finish_tile(2, g, m, tile, nv, column)
 
 
 cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     return (
         lines(g.chunks*36*apart(g.block*g.pitch), sizeof(real)) + lines(36*apart(g.block*NR), sizeof(real))
         + lines(36*apart(CHUNK*NR), sizeof(real))
-        + 2*lines(g.block + 2*MR, sizeof(void*))
+        + 2*lines(g.block + 2*MR, sizeof(void*)) + lines(g.block, sizeof(Py_ssize_t))
     )
 
 
@@ -167,7 +125,7 @@ cdef void filters_of_5(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real
 
 
 cdef inline void set_size(Tiling* g, int R) noexcept nogil:
-    g.R, g.M = R, 7 - R
+    g.R = R
     g.transform = filters_of_3 if R == 3 else filters_of_4 if R == 4 else filters_of_5
     g.finish = outputs_of_3 if R == 3 else outputs_of_4 if R == 4 else outputs_of_5
 
@@ -184,7 +142,7 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
     cdef const Work* k = g.work
     cdef Py_ssize_t first = index // g.parts*g.block, tiles = min(g.block, g.tiles - first)
     cdef Py_ssize_t H = k.source.h.size, W = k.source.w.size, C = k.C, K = k.target.K, panels = panels_of(K)
-    cdef Py_ssize_t i, e, c, n, length, panel, vector, columns, row, next = first + tiles
+    cdef Py_ssize_t i, e, c, length, panel, vector, columns, low, next = first + tiles
     cdef Py_ssize_t last_panel = (index % g.parts + 1)*panels // g.parts
     cdef Py_ssize_t step_v = apart(g.block*g.pitch), step_m = apart(g.block*NR), step_u = apart(CHUNK*NR)
     cdef real* v = <real*>take(&scratch, g.chunks*36*step_v, sizeof(real))
@@ -193,19 +151,22 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
     cdef const real* u = transformed
     cdef const real** at = <const real**>take(&scratch, g.block + 2*MR, sizeof(void*))
     cdef real** out = <real**>take(&scratch, g.block + 2*MR, sizeof(void*))
+    cdef Py_ssize_t* slot = <Py_ssize_t*>take(&scratch, g.block, sizeof(Py_ssize_t))
+    cdef Py_ssize_t start[CLASSES + 1]
+    cdef Place tile
     cdef Finish f
     cdef int nv
     f.lo, f.last, f.far, f.relu, f.lanes, f.bias = 0, False, False, False, VL, NULL
     for i in range(tiles + 2*MR):                       # the spare rows of the last short product read its last tile
         at[i] = v + min(i, tiles - 1)*g.pitch
         out[i] = m + min(i, tiles - 1)*NR
+    put_in_order(&g.grid, first, tiles, slot, start)
     for i in range(tiles):
-        n = (first + i) // (g.across*g.down)
-        row = (first + i) // g.across % g.down
+        tile = place_of(&g.grid, first + i)
         for c in range(g.chunks):
             source_tile(
-                k.source.x + n*H*W*C, H, W, C, c*CHUNK, min(C, (c + 1)*CHUNK), row*g.M + k.source.h.base,
-                (first + i) % g.across*g.M + k.source.w.base, v + c*36*step_v + i*g.pitch, step_v, g.pitch,
+                k.source.x + tile.n*H*W*C, H, W, C, c*CHUNK, min(C, (c + 1)*CHUNK), tile.h + k.source.h.base,
+                tile.v + k.source.w.base, v + c*36*step_v + slot[i]*g.pitch, step_v, g.pitch,
             )
     for panel in range(index % g.parts*panels // g.parts, last_panel):
         vector = panel_start(K, panels, panel)
@@ -229,16 +190,17 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
                     expect_filters(g.R, k, e, c + length, min(CHUNK, C - c - length), vector*VL, columns)
                 if g.far_source and panel + 1 == last_panel and c + length == C:
                     expect_tiles(
-                        k.source.x, H, W, C, 0, C, g.across, g.down, g.M, k.source.h.base + g.R - 1,
-                        k.source.w.base + g.R - 1,
+                        k.source.x, H, W, C, 0, C, &g.grid, k.source.h.base + g.R - 1, k.source.w.base + g.R - 1,
                         min(next + e*g.block // 36, g.tiles), min(next + (e + 1)*g.block // 36, g.tiles),
                     )
+                low = first_in_need(e, start)
                 multiply_across(
-                    True, nv, at, 0, tiles, (c // CHUNK*36 + e)*step_v, 1, length, u + e*step_u, NULL, 0, &f, out
+                    True, nv, at + low, 0, end_of_need(e, start) - low, (c // CHUNK*36 + e)*step_v, 1, length,
+                    u + e*step_u, NULL, 0, &f, out + low,
                 )
             c += length
         for i in range(tiles):
-            g.finish(g, m + i*NR, first + i, nv, vector*VL)
+            g.finish(g, m + slot[i]*NR, first + i, nv, vector*VL)
     if g.past:
         DRAIN()
 
@@ -251,8 +213,8 @@ cdef void set_tiling(
     cdef Py_ssize_t blocks, most
     cdef Cut cut
     set_size(g, R)
-    g.across, g.down = (W + g.M - 1) // g.M, (H + g.M - 1) // g.M
-    g.tiles = images*g.across*g.down
+    g.grid = grid_of(7 - R, H, W)
+    g.tiles = images*g.grid.across*g.grid.down
     g.chunks = (C + CHUNK - 1) // CHUNK
     g.pitch = min(CHUNK, padded(C))
     g.kept = prepared or (may_be_kept(C, K) and g.tiles > 2*FEW_TILES)

@@ -4,6 +4,7 @@
 from cyconv.kernels.scratch cimport LINE
 from cyconv.kernels.simd cimport HOLD, MR, PREFETCH, VL, VSTORE, WILL_READ, load_upto, real, vec
 from cyconv.kernels.transform cimport transform_source
+from cyconv.kernels.winograd_grid cimport Grid, Place, place_of
 
 cdef extern from *:
     "static const real ZEROS[256];"
@@ -20,18 +21,19 @@ cdef inline Py_ssize_t padded(Py_ssize_t channels) noexcept nogil:
 
 
 cdef inline void expect_tiles(
-    const real* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t across,
-    Py_ssize_t down, int M, Py_ssize_t h0, Py_ssize_t v0, Py_ssize_t first, Py_ssize_t last,
+    const real* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t c0, Py_ssize_t c1, const Grid* g,
+    Py_ssize_t h0, Py_ssize_t v0, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """Ask for channels c0 .. c1 - 1 of tiles first <= i < last, the M x M pixels from (M*row + h0, M*column + v0) on:
-    on their way from memory while the block before is multiplied, 1.03 to 1.13 times the speed."""
-    cdef Py_ssize_t i, h, v, c, row, column
+    """Ask for channels c0 .. c1 - 1 of tiles first <= i < last, pixels (h0, v0) further than their outputs: on their
+    way from memory while the block before is multiplied, 1.03 to 1.13 times the speed."""
+    cdef Py_ssize_t i, h, v, c
     cdef const real* x_hv
+    cdef Place tile
     for i in range(first, last):
-        row, column = i // across % down*M + h0, i % across*M + v0
-        for h in range(max(row, 0), min(row + M, H)):
-            for v in range(max(column, 0), min(column + M, W)):
-                x_hv = x + ((i // (across*down)*H + h)*W + v)*C
+        tile = place_of(g, i)
+        for h in range(max(tile.h + h0, 0), min(tile.h + h0 + tile.rows, H)):
+            for v in range(max(tile.v + v0, 0), min(tile.v + v0 + tile.columns, W)):
+                x_hv = x + ((tile.n*H + h)*W + v)*C
                 c = c0
                 while c < c1:
                     WILL_READ(x_hv + c)

@@ -17,6 +17,9 @@ from cyconv.kernels.simd cimport (
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter, transform_output
+from cyconv.kernels.winograd_grid cimport (
+    CLASSES, Grid, Place, end_of_need, first_in_need, grid_of, place_of, put_in_order,
+)
 from cyconv.kernels.winograd_tiles cimport apart, expect_tiles, padded, source_tile
 
 cdef enum:
@@ -39,13 +42,11 @@ cdef struct Gradient:
     Py_ssize_t OH
     Py_ssize_t OW
     Py_ssize_t K
+    Grid grid
     int R               # taps of a filter, each way
-    int M               # outputs of a tile, each way
     Py_ssize_t pad_h
     Py_ssize_t pad_w
     bint far            # x and dy do not fit the caches
-    Py_ssize_t across
-    Py_ssize_t down
     Py_ssize_t tiles
     Py_ssize_t ranges   # of C
     Py_ssize_t groups   # of panels
@@ -59,21 +60,21 @@ cdef inline void gradient_tile(
     int M, const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out,
     Py_ssize_t step, vec* sums,
 ) noexcept nogil:
-    """out[e*step + j] = G dy G^T of the M x M outputs of a tile, zeros beyond the image; sums[j] += these outputs."""
+    """out[e*step + j] = G dy G^T of the up to M x M outputs of a tile, zeros beyond; sums[j] += these outputs."""
     cdef vec g[4]
     cdef vec t[24]
     cdef vec u[6]
     cdef vec total
-    cdef Py_ssize_t n = index // (k.across*k.down), h = index // k.across % k.down*M, v = index % k.across*M, i, j
-    cdef const real* dy_h = k.dy + ((n*k.OH + h)*k.OW + v)*k.K + column
-    cdef int q
+    cdef Place tile = place_of(&k.grid, index)
+    cdef const real* dy_h = k.dy + ((tile.n*k.OH + tile.h)*k.OW + tile.v)*k.K + column
+    cdef int i, j, q
     for q in range(nv):
         total = VZERO
         for j in range(M):
             for i in range(M):
                 PREFETCH(dy_h + (i*k.OW + M + j)*k.K + q*VL)       # of the next tile
                 g[i] = VZERO
-                if h + i < k.OH and v + j < k.OW:
+                if i < tile.rows and j < tile.columns:
                     g[i] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
                 total = total + g[i]
             transform_filter(M, g, t + j, M)
@@ -88,9 +89,9 @@ cdef inline void output_gradient(
     const Gradient* k, Py_ssize_t index, int nv, Py_ssize_t column, Py_ssize_t columns, real* out, Py_ssize_t step,
     vec* sums,
 ) noexcept nogil:
-    if k.M == 4:
+    if k.grid.M == 4:
         gradient_tile(4, k, index, nv, column, columns, out, step, sums)
-    elif k.M == 3:
+    elif k.grid.M == 3:
         gradient_tile(3, k, index, nv, column, columns, out, step, sums)
     else:
         gradient_tile(2, k, index, nv, column, columns, out, step, sums)
@@ -107,12 +108,12 @@ cdef inline void expect_next(
         panel = panel0
         first, tiles = first + tiles, min(k.block, last - first - tiles)
         expect_tiles(
-            k.x, k.H, k.W, k.C, c0, c1, k.across, k.down, k.M, k.R - 1 - k.pad_h, k.R - 1 - k.pad_w,
+            k.x, k.H, k.W, k.C, c0, c1, &k.grid, k.R - 1 - k.pad_h, k.R - 1 - k.pad_w,
             first + e*tiles // 36, first + (e + 1)*tiles // 36,
         )
     column = panel_start(k.K, panels, panel)*VL
     expect_tiles(
-        k.dy, k.OH, k.OW, k.K, column, min(k.K, panel_start(k.K, panels, panel + 1)*VL), k.across, k.down, k.M, 0, 0,
+        k.dy, k.OH, k.OW, k.K, column, min(k.K, panel_start(k.K, panels, panel + 1)*VL), &k.grid, 0, 0,
         first + e*tiles // 36, first + (e + 1)*tiles // 36,
     )
 
@@ -156,9 +157,8 @@ cdef inline void set_gradient_tasks(Gradient* k, int threads) noexcept nogil:
     """Ranges of C x groups of panels of K; if these are too few for many threads, the tiles are split as well, in
     numbers that the shapes alone decide."""
     cdef Py_ssize_t panels = panels_of(k.K), few = max(1, RANGE // NR)
-    k.M = 7 - k.R
-    k.across, k.down = (k.OW + k.M - 1) // k.M, (k.OH + k.M - 1) // k.M
-    k.tiles = k.N*k.across*k.down
+    k.grid = grid_of(7 - k.R, k.OH, k.OW)
+    k.tiles = k.N*k.grid.across*k.grid.down
     k.block = min(k.tiles, GRADIENT_TILES)
     k.ranges = (k.C + RANGE - 1) // RANGE
     k.pitch = padded((k.C + k.ranges - 1) // k.ranges)
@@ -176,7 +176,7 @@ cdef inline void set_gradient_tasks(Gradient* k, int threads) noexcept nogil:
 
 cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
     return (
-        lines(36*apart(k.block*k.pitch), sizeof(real)) + lines(k.block, sizeof(void*))
+        lines(36*apart(k.block*k.pitch), sizeof(real)) + 2*lines(k.block, sizeof(void*))
         + lines(36*apart(k.block*NR), sizeof(real)) + lines(36*k.waiting*apart(k.pitch*NR), sizeof(real))
     )
 
@@ -188,14 +188,17 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
     cdef Py_ssize_t split = index // (k.groups*k.ranges)
     cdef Py_ssize_t c0 = part*k.C // k.ranges, c1 = (part + 1)*k.C // k.ranges
     cdef Py_ssize_t panel0 = group*panels // k.groups, panel1 = (group + 1)*panels // k.groups
-    cdef Py_ssize_t panel, column, columns, first, tiles, i, e, n, h, v, last = (split + 1)*k.tiles // k.splits
+    cdef Py_ssize_t panel, column, columns, first, tiles, low, i, e, last = (split + 1)*k.tiles // k.splits
     cdef Py_ssize_t step_v = apart(k.block*k.pitch), step_u = apart(k.block*NR), step_m = apart(k.pitch*NR)
     cdef real* xs = <real*>take(&scratch, 36*step_v, sizeof(real))
     cdef const real** at = <const real**>take(&scratch, k.block, sizeof(void*))
+    cdef Py_ssize_t* slot = <Py_ssize_t*>take(&scratch, k.block, sizeof(Py_ssize_t))
     cdef real* dys = <real*>take(&scratch, 36*step_u, sizeof(real))
     cdef real* m = <real*>take(&scratch, 36*k.waiting*step_m, sizeof(real))
     cdef real* m_p
     cdef vec sums[NV]
+    cdef Py_ssize_t start[CLASSES + 1]
+    cdef Place tile
     cdef Finish f
     cdef int nv
     f.column, f.last, f.far, f.relu, f.lanes, f.bias, f.first = 0, False, False, False, VL, NULL, True
@@ -206,12 +209,12 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
     first = split*k.tiles // k.splits
     while first < last:
         tiles = min(k.block, last - first)
+        put_in_order(&k.grid, first, tiles, slot, start)
         for i in range(tiles):
-            n = (first + i) // (k.across*k.down)
-            h = (first + i) // k.across % k.down*k.M
-            v = (first + i) % k.across*k.M
+            tile = place_of(&k.grid, first + i)
             source_tile(
-                k.x + n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, h - k.pad_h, v - k.pad_w, xs + i*k.pitch, step_v, k.pitch
+                k.x + tile.n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, tile.h - k.pad_h, tile.v - k.pad_w,
+                xs + slot[i]*k.pitch, step_v, k.pitch,
             )
         for panel in range(panel0, panel1):
             if stopped(call, 36*tiles*(c1 - c0)*NR):
@@ -222,7 +225,7 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
             for i in range(nv):
                 sums[i] = VZERO
             for i in range(tiles):
-                output_gradient(k, first + i, nv, column, columns, dys + i*nv*VL, step_u, sums)
+                output_gradient(k, first + i, nv, column, columns, dys + slot[i]*nv*VL, step_u, sums)
             if part == 0:
                 for i in range(columns):
                     k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
@@ -230,10 +233,12 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
             for e in range(36):
                 if k.far:
                     expect_next(k, e, first, tiles, last, c0, c1, panel, panel0, panel1)
-                for i in range(tiles):
+                low = first_in_need(e, start)
+                for i in range(low, end_of_need(e, start)):
                     at[i] = xs + e*step_v + i*k.pitch
                 multiply_down(
-                    at, 0, c1 - c0, k.pitch, tiles, nv, dys + e*step_u, nv*VL, m_p + e*step_m, NR, &f, NULL, 0
+                    at + low, 0, c1 - c0, k.pitch, end_of_need(e, start) - low, nv, dys + e*step_u + low*nv*VL, nv*VL,
+                    m_p + e*step_m, NR, &f, NULL, 0,
                 )
             if first + tiles == last:
                 for i in range(c1 - c0):
