@@ -4,8 +4,8 @@
 #
 # for a chunk of the channels and a panel of the columns at a time, [36][c][columns]: what one round of products needs.
 # They are staged first, tap by tap: in layers of powers of two all taps of a filter lie in one set of each cache, which
-# has fewer ways than there are taps (7x7x512, one image: 1.05 to 1.2 times the speed).  Weights that lie transposed, as those of an input gradient, are turned in squares
-# of VL x VL on the way.
+# has fewer ways than there are taps (7x7x512, one image: 1.05 to 1.2 times the speed).  Weights that lie transposed, as
+# those of an input gradient, are turned in squares of VL x VL on the way.
 
 from cyconv.kernels.correlate cimport Weights, Work
 from cyconv.kernels.scratch cimport LINE
@@ -30,9 +30,9 @@ cdef inline void transform_filters(
     cdef vec g[5]
     cdef vec t[30]
     cdef vec v[6]
-    cdef Py_ssize_t n
+    cdef Py_ssize_t _
     cdef int i, j
-    for n in range(vectors):
+    for _ in range(vectors):
         for j in range(R):
             for i in range(R):
                 g[i] = staged[(i*R + j)*STAGED]
