@@ -125,8 +125,14 @@ cdef inline void add_pixels(
         db[c.first + i] += flat[i]
 
 
+cdef inline Py_ssize_t unit_pitch(const Outer* k) noexcept nogil:
+    """Numbers from a pixel of a copied unit to the next, as few as hold a tile: a chunk of nine fits L1."""
+    cdef Py_ssize_t rows = k.source.segments*k.source.length if is_joint(&k.source) else min(UNIT, k.source.length)
+    return max(2*MR, (rows + VL - 1) // VL*VL)
+
+
 cdef inline void pack_unit(
-    const real** runs, Py_ssize_t low, Py_ssize_t high, Py_ssize_t pixels, real* unit
+    const real** runs, Py_ssize_t low, Py_ssize_t high, Py_ssize_t pixels, real* unit, Py_ssize_t pitch
 ) noexcept nogil:
     """unit[i, :] = numbers low .. high - 1 of run i, and zeros to the end of their last vector."""
     cdef Py_ssize_t i, j, whole = (high - low) // VL
@@ -138,11 +144,11 @@ cdef inline void pack_unit(
             VSTORE(unit + j*VL, VLOAD(x_i + j*VL))
         if rest:
             VSTORE(unit + whole*VL, load_lanes(x_i + whole*VL, rest))
-        unit += UNIT
+        unit += pitch
 
 
 cdef inline void pack_joint(
-    const real** runs, Py_ssize_t segments, Py_ssize_t length, Py_ssize_t pixels, real* unit
+    const real** runs, Py_ssize_t segments, Py_ssize_t length, Py_ssize_t pixels, real* unit, Py_ssize_t pitch
 ) noexcept nogil:
     """unit[i, t*length + j] = number j of run t of pixel i.  What a vector has too much the next run overwrites."""
     cdef Py_ssize_t i, t, j
@@ -153,7 +159,7 @@ cdef inline void pack_joint(
             while j < length:
                 VSTORE(unit + t*length + j, load_upto(runs[t*KC + i] + j, length - j))
                 j += VL
-        unit += UNIT
+        unit += pitch
 
 
 cdef struct Share:
@@ -241,11 +247,11 @@ cdef inline void multiply_chunk(const Outer* k, const Share* d, Py_ssize_t first
         high = min(low + UNIT, s.length)
         x_p, readable, base = d.at + t*KC, s.length, 0
         if is_joint(s):
-            pack_joint(d.at, s.segments, s.length, d.pixels, d.unit)
-            x_p, readable, high = d.rows, UNIT, s.segments*s.length
+            pack_joint(d.at, s.segments, s.length, d.pixels, d.unit, unit_pitch(k))
+            x_p, readable, high = d.rows, unit_pitch(k), s.segments*s.length
         elif not reads_x(k):
-            pack_unit(x_p, low, high, d.pixels, d.unit)
-            x_p, readable, base = d.rows, UNIT, low
+            pack_unit(x_p, low, high, d.pixels, d.unit, unit_pitch(k))
+            x_p, readable, base = d.rows, unit_pitch(k), low
         for panel in range(d.panel0, d.panel1):
             c = panel_at(k.K, panel)
             packed = d.panels + (panel - d.panel0)*KC*NR
@@ -289,7 +295,7 @@ cdef inline void outer_task(const void* problem, Py_ssize_t index, char* scratch
     cdef real* copies = <real*>scratch
     memset(zeros, 0, s.readable*sizeof(real))
     for i in range(KC):
-        d.rows[i] = d.unit + i*UNIT
+        d.rows[i] = d.unit + i*unit_pitch(k)
     if d.db != NULL:
         for i in range(d.panel0, panel1):
             memset(d.db + panel_at(k.K, i).first, 0, panel_at(k.K, i).count*sizeof(double))

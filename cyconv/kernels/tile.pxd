@@ -26,7 +26,8 @@ from cyconv.kernels.simd cimport (
 )
 
 cdef enum:
-    FEWER = 2*MR//3     # rows of a smaller tile
+    FEWER = 2*MR//3     # rows of a smaller tile,
+    MORE = 3*MR//2      # and of one between MR and 2*MR
     AHEAD = 16      # rows between the weights that are packed and those that are fetched: of 4 to 16 the best
 
 cdef enum Way:
@@ -133,6 +134,11 @@ cdef inline bint suits_fewer(int nv, Py_ssize_t rows) noexcept nogil:
     return tile_rows(nv) == MR and (rows <= FEWER or MR < rows <= 2*FEWER)
 
 
+cdef inline bint suits_more(int nv, Py_ssize_t rows) noexcept nogil:
+    """Whether the last `rows` are best begun with a tile of MORE: nine alone, 15 as nine and six."""
+    return tile_rows(nv) == 2*MR and (MR < rows <= MORE or 2*MR < rows <= MR + MORE)
+
+
 cdef inline int panels_of(Py_ssize_t columns) noexcept nogil:
     """Panels of at most NV vectors that cover the columns; their vectors are shared out evenly."""
     return <int>((columns + NV*VL - 1) // (NV*VL))
@@ -229,18 +235,24 @@ cdef inline void multiply_down(
         rows = tile_rows(nv) if high - row > MR else MR         # the last rows in a smaller tile if they fit
         if suits_fewer(nv, high - row):
             rows = FEWER
+        if suits_more(nv, high - row):
+            rows = MORE
         start = max(0, min(row, readable - rows))
         for i in range(rows):
             out[i] = target + (start + i)*pitch
         f.lo, f.hi = <int>(row - start), <int>min(rows, high - start)
         fetch(next, nexts)
-        if nv == 1 and rows > MR:
+        if nv == 1 and rows == MORE:
+            tile(DOWN, MORE, 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
+        elif nv == 1 and rows > MR:
             tile(DOWN, tile_rows(1), 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 1:
             tile(DOWN, MR, 1, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif NV == 2 and nv == 2 and rows < MR:
             tile(DOWN, FEWER, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
-        elif nv == 2 and rows > MR:
+        elif NV > 2 and nv == 2 and rows == MORE:
+            tile(DOWN, MORE, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
+        elif NV > 2 and nv == 2 and rows > MR:
             tile(DOWN, tile_rows(2), 2, at, 0, start, 1, pixels, panel, NULL, hop, f)
         elif nv == 2:
             tile(DOWN, MR, 2, at, 0, start, 1, pixels, panel, NULL, hop, f)

@@ -93,8 +93,10 @@ cdef inline const real* run_at(
         return s.x + ((n*s.h.size + ih)*s.w.size + iw)*s.C
     lo = -iw if iw < 0 else 0
     hi = s.w.size - iw if iw + pixels > s.w.size else pixels
-    memset(copy, 0, lo*s.C*sizeof(real))
-    memset(copy + hi*s.C, 0, (s.readable - hi*s.C)*sizeof(real))
+    if lo > 0:
+        memset(copy, 0, lo*s.C*sizeof(real))
+    if hi*s.C < s.readable:
+        memset(copy + hi*s.C, 0, (s.readable - hi*s.C)*sizeof(real))
     memcpy(copy + lo*s.C, s.x + ((n*s.h.size + ih)*s.w.size + iw + lo)*s.C, (hi - lo)*s.C*sizeof(real))
     return copy
 
