@@ -224,6 +224,13 @@ def test_few_channels_are_direct(R, direction):
     assert cyconv.explain((4, 64, 64, 8), (R, R, 8, 8), padding=R // 2, direction=direction).algorithm == "direct"
 
 
+@pytest.mark.parametrize("direction", ["forward", "input_grad", "weight_grad"])
+@pytest.mark.parametrize("R", [3, 4, 5])
+def test_a_window_as_large_as_the_image_is_direct(R, direction):
+    """It is a matrix product, without the zeros that the input gradient of a smaller window would be padded with."""
+    assert cyconv.explain((64, R, R, 64), (R, R, 64, 128), direction=direction).algorithm == "direct"
+
+
 def test_explain_gives_the_reason(setting):
     assert "is estimated to cost" in cyconv.explain(*LAYER).reason
     assert "considered from" in cyconv.explain((1, 5, 5, 3), (3, 3, 3, 8)).reason
