@@ -14,7 +14,7 @@
 # PACK is ACROSS for the first tile of a panel: it takes the weights from where they lie, a `hop` between rows, and
 # leaves them in the panel.  To pack before takes as long as two tiles, and a map of 7x7 has nine: that is 1.07 times as
 # fast, and half a tile for a last one of few rows 1.04 times.  It fetches the rows it will take: 8 KiB apart, they took
-# as long as two tiles without, and take 1.3 of one with it.
+# as long as two tiles without, and take 1.3 of one with it.  LOOSE leaves nothing, for half a tile that is alone.
 #
 # `rows`, `nv` and the way are compile-time constants at every call, so that the loops unroll and `acc` is never in
 # memory: `CYTHON_INLINE` forces the inlining (setup.py), and a spilled accumulator halves the speed.
@@ -34,6 +34,7 @@ cdef enum Way:
     ACROSS
     COLD
     PACK
+    LOOSE
     DOWN
 
 cdef struct Finish:
@@ -99,12 +100,13 @@ cdef inline void tile(
                     a[0] = at[c] + start
                     OPAQUE(a[0])    # else GCC keeps start + i for every i, has no registers left and spills sums
                 for j in range(nv):
-                    w[j] = VLOAD((loose if way == PACK else panel) + j*VL)
+                    w[j] = VLOAD((loose if way == PACK or way == LOOSE else panel) + j*VL)
                     if way == PACK:
                         VSTORE(panel + j*VL, w[j])
+                    if way == PACK or way == LOOSE:
                         PREFETCH(loose + AHEAD*hop + j*VL)
                 panel += hop if way == DOWN else nv*VL
-                if way == PACK:
+                if way == PACK or way == LOOSE:
                     loose += hop
                 # Unless they are held GCC renames sums from round to round, and some spill: DOWN at once, or one of 24
                 # still does in Winograd's gradient; the others after all of them, with which AVX2 is 1 % faster.
@@ -202,6 +204,8 @@ cdef inline void multiply_across(
         f.hi = <int>min(count - i, tile_rows(nv))
         if loose == NULL and hop:
             tile_across(COLD, 6, nv, at + i, pitch, start, segments, length, panel, NULL, hop, f)
+        elif loose != NULL and 2*count <= tile_rows(nv):
+            tile_across(LOOSE, 3, nv, at, pitch, start, segments, length, panel, loose, hop, f)
         elif loose != NULL and i == 0:
             tile_across(PACK, 6, nv, at + i, pitch, start, segments, length, panel, loose, hop, f)
         elif 2*f.hi <= tile_rows(nv):
