@@ -125,7 +125,7 @@ def largest(runs: Sequence[Run]) -> Table:
                 errors[name] = max(error, errors.get(name, 0))
     names = list(dict.fromkeys(name for errors in worst.values() for name in errors))
     lines = [[" ".join(key), *(_error(errors.get(name)) for name in names)] for key, errors in worst.items()]
-    suites = " and ".join(dict.fromkeys(run.arguments["suite"] for run in runs))
+    suites = ", ".join(dict.fromkeys(run.arguments["suite"] for run in runs))
     title = f"Largest error over largest value, layers of {suites}"
     return Table(title, ["", *names], lines, [DATA])
 

@@ -69,6 +69,8 @@ _ACCURACY = {
     for dtype in DTYPES
 }
 
+_ACCURACY |= {f"accuracy-cifar-{dtype}": f"accuracy --suite cifar -k 5x5 --dtype {dtype}" for dtype in DTYPES}
+
 RUNS = {
     "tour": "tour --threads 2",
     **_STACKS,
