@@ -154,6 +154,10 @@ CONVS = (
     Conv((2, 5, 6, 3), (5, 6), 4, padding=((0, 1), (0, 2)), stride=3),
     Conv((2, 5, 6, 3), (5, 6), 4, padding=((1, 0), (0, 0)), stride=3),
     Conv((2, 5, 6, 4), (5, 6), 6, groups=2),
+    # As many pixels as taps, but not all of the same: a window that reaches past the image.
+    Conv((2, 3, 2, 3), (3, 2), 4, padding=((0, 2), (0, 1)), dilation=2),
+    Conv((2, 5, 6, 3), (5, 6), 4, padding=((0, 4), (0, 0)), dilation=(2, 1)),
+    Conv((2, 1, 6, 3), (1, 6), 4, padding=((0, 0), (0, 5)), dilation=(3, 2), stride=(1, 9)),
     Conv((2, 3, 4, 3), (5, 6), 4, padding=1),
     Conv((1, 1, 1, 1), (1, 1), 1),
     Conv((2, 1, 9, 3), (1, 5), 4),

@@ -135,7 +135,7 @@ def forward(
     cdef Shapes s = shapes_of(&x.shape[0], &w.shape[0], &y.shape[0])
     check_conv(s.x, s.w, s.y, groups)
     check_bias(b, s.y[3])
-    merge_window(&s, groups, pad_h, pad_w)
+    merge_window(&s, groups, pad_h, pad_w, dilation_h, dilation_w)
     h = forward_axis(s.x[1], s.y[1], s.w[0], stride_h, pad_h, dilation_h)
     v = forward_axis(s.x[2], s.y[2], s.w[1], stride_w, pad_w, dilation_w)
     set_forward(
@@ -169,7 +169,7 @@ def input_grad(
     check_bias(b, s.x[3])
     run.phases.h = NULL
     try:
-        if merge_window(&s, groups, pad_h, pad_w):
+        if merge_window(&s, groups, pad_h, pad_w, dilation_h, dilation_w):
             stride_h = stride_w = dilation_h = dilation_w = 1
             if b is not None:
                 bias = repeated = <real*>allocate(s.x[3]*sizeof(real))
@@ -228,7 +228,7 @@ def weight_grad(
     cdef void* block
     cdef Shapes s = shapes_of(&x.shape[0], &dw.shape[0], &dy.shape[0])
     check_conv(s.x, s.w, s.y, groups)
-    merge_window(&s, groups, pad_h, pad_w)
+    merge_window(&s, groups, pad_h, pad_w, dilation_h, dilation_w)
     k.source.x, k.source.C = &x[0, 0, 0, 0], s.x[3]
     k.source.h = forward_axis(s.x[1], s.y[1], s.w[0], stride_h, pad_h, dilation_h)
     k.source.w = forward_axis(s.x[2], s.y[2], s.w[1], stride_w, pad_w, dilation_w)
