@@ -37,6 +37,10 @@ CASES = (
     *(replace(BASE, x=(1, OH + 2, 7, 4), K=9, padding=0) for OH in range(1, 15)),
     replace(BASE, x=(1, 1, 1, 3)),
     replace(BASE, x=(1, 3, 3, 3), padding=0),
+    # Four tiles, one of each size.
+    *(replace(BASE, x=(1, 7, 7, C), K=K) for C, K in ((1, 1), (3, 5), (16, 64), (65, 31), (130, 70), (64, 200))),
+    *(replace(BASE, x=(1, 7, 7, 20), K=17, padding=padding) for padding in (((2, 0), (0, 2)), ((0, 2), (1, 1)))),
+    replace(BASE, x=(1, 9, 9, 20), K=17, padding=0),
     # Padding in every form.
     *(replace(BASE, padding=padding) for padding in (0, 2, "valid", "same", "same_lower", (0, 3), (2, 1))),
     *(replace(BASE, padding=padding) for padding in (((0, 1), (2, 0)), ((2, 0), (0, 1)), ((1, 3), (0, 2)))),
@@ -176,7 +180,13 @@ def test_an_empty_batch(R, dtype):
 # The same bits.
 
 # Blocks, splits of the sum, shared panels, chunks of channels: whatever a team could be given parts of.
-SHAPES = (((3, 19, 23, 11), 37), ((2, 45, 66, 3), 5), ((1, 6, 7, 130), 400), ((2, 9, 10, 300), 20))
+SHAPES = (
+    ((3, 19, 23, 11), 37),
+    ((2, 45, 66, 3), 5),
+    ((1, 6, 7, 130), 400),
+    ((1, 7, 7, 130), 400),
+    ((2, 9, 10, 300), 20),
+)
 
 
 @pytest.mark.usefixtures("isa")
@@ -205,7 +215,9 @@ def test_python_threads_may_call_at_the_same_time(R, dtype, team, rng):
 
 @EVERYWHERE
 @SIZES
-@pytest.mark.parametrize("shape", [((5, 9, 11, 7), 19), ((5, 26, 29, 3), 9), ((5, 6, 7, 130), 300)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [((5, 9, 11, 7), 19), ((5, 26, 29, 3), 9), ((5, 6, 7, 130), 300), ((5, 7, 7, 130), 90)], ids=str
+)
 @pytest.mark.parametrize("cuts", [(1, 2, 3, 4), (2,), (4,)], ids=str)
 def test_a_batch_may_be_split(shape, R, cuts, dtype, rng):
     """The images of other calls decide where tiles lie in a block, and how large blocks are: never the bits."""
@@ -218,6 +230,7 @@ def test_a_batch_may_be_split(shape, R, cuts, dtype, rng):
     apart = [cyconv.conv2d_input_grad(dy, w, part.shape, padding=1, algorithm="winograd") for dy, part in parts]
     assert_same_bits(np.concatenate(apart), dx)
     assert_same_bits(cyconv.conv2d(x[2], w, padding=1, algorithm="winograd"), y[2])
+    assert_same_bits(cyconv.PreparedConv2d(w, padding=1, algorithm="winograd")(x[2]), y[2])
 
 
 # What is not finite.

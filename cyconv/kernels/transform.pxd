@@ -12,7 +12,7 @@
 # All functions work on vectors of channels, from neighbours to numbers `step` apart: the columns of a tile, then its
 # rows.  The callers load and store inside these two loops, so that few vectors wait in memory.
 
-from cyconv.kernels.simd cimport real, vec
+from cyconv.kernels.simd cimport HOLD, real, vec
 
 cdef extern from *:
     """
@@ -43,9 +43,12 @@ cdef inline void transform_source(const vec* d, vec* v, Py_ssize_t step) noexcep
 
 cdef inline void transform_filter(int taps, const vec* g, vec* u, Py_ssize_t step) noexcept nogil:
     """u = G g: 2 to 5 -> 6."""
-    cdef vec even = SIXTH*g[0], odd = R_SIXTH*g[1], flat_even = TWO_THIRDS*g[0], flat_odd = R_THIRD*g[1]
+    cdef vec even = SIXTH*g[0], odd = R_SIXTH*g[1], flat_even = TWO_THIRDS*g[0], flat_odd = R_THIRD*g[1], third
     if taps > 2:
-        even, flat_even = even + THIRD*g[2], flat_even + THIRD*g[2]
+        third = THIRD*g[2]
+        if taps == 3:
+            HOLD(third)     # rounded, also where one sum is needed and the compiler could fuse either product
+        even, flat_even = even + third, flat_even + third
     if taps > 3:
         odd, flat_odd = odd + R_THIRD*g[3], flat_odd + R_SIXTH*g[3]
     if taps > 4:

@@ -6,7 +6,8 @@
 
 (tiles x C) times (C x K) for each e, on the register tile of direct convolution.  Loop order in a task (a block of
 tiles x a range of panels): transform the block's source tiles; then, panel by panel and chunk by chunk of the channels,
-transform the filters of that chunk into L2, multiply, and at the end of a panel transform its outputs back.  Large
+transform the filters of that chunk into L2, multiply, and at the end of a panel transform its outputs back (four tiles
+have an order of their own: winograd_few.pxd).  Large
 filters are transformed once per block, never as a whole: 36 numbers each, they would be read from memory, which takes
 longer (N=4, 14x14x256: 0.7 of the speed).  Small ones are transformed once, before the blocks, which can then be
 so small that their tiles and products stay in L2 (N=4, 56x56x64: 1.2 times the speed).
@@ -31,6 +32,8 @@ from cyconv.kernels.simd cimport DRAIN, MR, NR, VL, describe_build, real
 from cyconv.kernels.tasks cimport Call, run_tasks, stopped
 from cyconv.kernels.tile cimport Finish, multiply_across, panel_start, panels_of
 from cyconv.kernels.windows cimport forward_axis, gradient_axis
+from cyconv.kernels.winograd_few cimport IN_REGISTERS, Few, Outputs, few_bytes, few_part, suits_few
+from cyconv.kernels.winograd_few_weights cimport MOST_FEW, few_weights
 from cyconv.kernels.winograd_filters cimport CHUNK, expect_filters, filter_chunk, filter_numbers, may_be_kept
 from cyconv.kernels.winograd_grid cimport (
     CLASSES, Grid, Place, end_of_need, first_in_need, grid_of, place_of, put_in_order,
@@ -53,7 +56,6 @@ def describe():
 
 
 ctypedef void (*Transform)(const Tiling*, Py_ssize_t, Py_ssize_t, real*) noexcept nogil
-ctypedef void (*Finishing)(const Tiling*, const real*, Py_ssize_t, int, Py_ssize_t) noexcept nogil
 
 cdef struct Tiling:
     const Work* work
@@ -63,7 +65,7 @@ cdef struct Tiling:
     # and so that each is a function small enough for the compiler: in one of three sizes 3x3 with 16 channels takes
     # 1.1 times as long.
     Transform transform
-    Finishing finish
+    Outputs finish
     Py_ssize_t tiles    # of the batch
     Py_ssize_t block
     Py_ssize_t parts    # ranges of panels
@@ -72,8 +74,10 @@ cdef struct Tiling:
     bint far                # the outputs do not fit the caches,
     bint past               # they are written past them,
     bint far_source         # or the source does not fit them
-    bint kept               # the filters are transformed before the blocks
-    real* filters           # then all of them: [panel][chunk][36][c][columns of the panel]
+    bint kept               # the filters are transformed before the blocks,
+    bint few                # or not at all (winograd_few)
+    size_t scratch          # bytes of a task
+    real* filters           # if kept, all of them: [panel][chunk][36][c][columns of the panel]
 
 
 cdef inline void finish_tile(
@@ -83,16 +87,16 @@ cdef inline void finish_tile(
     output_tile(M, &place, &g.work.target, g.far, g.past, m, apart(g.block*NR), nv, column)
 
 
-cdef void outputs_of_3(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
-    finish_tile(4, g, m, tile, nv, column)
+cdef void outputs_of_3(const void* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
+    finish_tile(4, <const Tiling*>g, m, tile, nv, column)
 
 
-cdef void outputs_of_4(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
-    finish_tile(3, g, m, tile, nv, column)
+cdef void outputs_of_4(const void* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
+    finish_tile(3, <const Tiling*>g, m, tile, nv, column)
 
 
-cdef void outputs_of_5(const Tiling* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
-    finish_tile(2, g, m, tile, nv, column)
+cdef void outputs_of_5(const void* g, const real* m, Py_ssize_t tile, int nv, Py_ssize_t column) noexcept nogil:
+    finish_tile(2, <const Tiling*>g, m, tile, nv, column)
 
 
 cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
@@ -205,6 +209,17 @@ cdef void forward_task(const void* problem, Py_ssize_t index, char* scratch, Cal
         DRAIN()
 
 
+cdef void few_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
+    few_part(3, <const Few*>problem, index, scratch, call)
+
+
+cdef void few_weights_of_3(
+    const real* xs, Py_ssize_t step_x, Py_ssize_t pitch_x, const real* dys, Py_ssize_t step_dy, int nv,
+    const Py_ssize_t* start, real* dw, Py_ssize_t tap, Py_ssize_t K, Py_ssize_t channels, Py_ssize_t columns,
+) noexcept nogil:
+    few_weights(3, xs, step_x, pitch_x, dys, step_dy, nv, start, dw, tap, K, channels, columns)
+
+
 cdef void set_tiling(
     Tiling* g, int R, Py_ssize_t images, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, bint prepared,
     int threads,
@@ -231,10 +246,13 @@ cdef void set_tiling(
     elif threads == 1:
         g.block = (g.block + MR - 1) // MR*MR
     g.block = min(g.tiles, most, g.block)
+    g.few = not g.kept and suits_few(R, &g.grid, g.tiles, K, g.parts)
+    g.scratch = few_bytes(R, K, g.parts) if g.few else forward_bytes(g)
 
 
 cdef int run(Work* k, int R, const real* filters, int threads) except -1:
     cdef Tiling g
+    cdef Few few
     cdef Py_ssize_t tasks, read, written
     cdef size_t size, shared
     cdef void* memory
@@ -246,15 +264,18 @@ cdef int run(Work* k, int R, const real* filters, int threads) except -1:
     g.past = VL == LINE and bypasses(k.target.y, k.target.K, written, read)
     tasks = (g.tiles + g.block - 1) // g.block*g.parts
     threads = <int>min(threads, tasks)
-    size = lines(forward_bytes(&g), 1)
+    size = lines(g.scratch, 1)
     shared = lines(filter_numbers(k.C, k.target.K), sizeof(real)) if g.kept and filters == NULL else 0
     memory = allocate(shared + size*threads)
     block = align(memory)
     g.work, g.filters = k, <real*>filters
+    few.work, few.grid, few.parts, few.finish, few.tiling = k, g.grid, g.parts, g.finish, &g
     try:
         if shared:
             g.filters = <real*>block
             run_tasks(filter_task, &g, panels_of(k.target.K)*g.chunks, threads, NULL, 0)
+        if IN_REGISTERS and g.few:
+            return run_tasks(few_task, &few, tasks, threads, block, size)
         return run_tasks(forward_task, &g, tasks, threads, block + shared, size)
     finally:
         free(memory)
@@ -336,6 +357,9 @@ def weight_grad(
     k.far = k.N*(k.H*k.W*k.C + k.OH*k.OW*k.K)*<Py_ssize_t>sizeof(real) > FAR
     k.R, k.pad_h, k.pad_w = <int>dw.shape[0], pad_h, pad_w
     set_gradient_tasks(&k, threads)
+    k.few = NULL
+    if MOST_FEW and k.R == 3 and k.tiles <= MOST_FEW:
+        k.few = few_weights_of_3
     tasks = k.ranges*k.groups*k.splits
     threads = <int>min(threads, tasks)
     numbers = k.R*k.R*k.C*k.K
@@ -370,5 +394,5 @@ def blocking(
     set_tiling(&g, R, N, H, W, C, K, False, threads)
     return {
         "tiles": g.tiles, "block": g.block, "tasks": (g.tiles + g.block - 1) // g.block*g.parts,
-        "scratch": forward_bytes(&g),
+        "scratch": g.scratch,
     }

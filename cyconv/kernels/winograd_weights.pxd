@@ -28,6 +28,11 @@ cdef enum:
     MOST_SPLITS = 8
     AHEAD = 4           # channels
 
+ctypedef void (*FewWeights)(
+    const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, int, const Py_ssize_t*, real*, Py_ssize_t,
+    Py_ssize_t, Py_ssize_t, Py_ssize_t,
+) noexcept nogil
+
 cdef struct Gradient:
     const real* x
     const real* dy
@@ -54,6 +59,7 @@ cdef struct Gradient:
     Py_ssize_t pitch
     Py_ssize_t block    # tiles
     Py_ssize_t waiting  # panels of a task whose products wait for the next block
+    FewWeights few      # what makes a panel of few tiles, or NULL; called: it would slow down what it is part of
 
 
 cdef inline void gradient_tile(
@@ -229,6 +235,11 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
             if part == 0:
                 for i in range(columns):
                     k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
+            if k.few != NULL:
+                k.few(
+                    xs, step_v, k.pitch, dys, step_u, nv, start, k.dw + c0*k.K + column, k.C*k.K, k.K, c1 - c0, columns
+                )
+                continue
             m_p = m + (panel - panel0) % k.waiting*36*step_m
             for e in range(36):
                 if k.far:
