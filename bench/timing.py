@@ -2,8 +2,9 @@
 
 A turn is a pause, an untimed call, then timed calls for some milliseconds.  The pause, where there are several
 threads, is there because those of OpenMP and ONNX Runtime spin for a while after their work and would slow the next
-contender.  The untimed call finds the caches and the heap as another contender left them, and the order of the turns
-is drawn anew in each round, so that nobody always comes after the same one.
+contender.  The untimed call finds the caches and the heap as another contender left them; a long one would hardly
+notice, and is timed at once.  The order of the turns is drawn anew in each round, so that nobody always comes after the
+same one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 SAMPLE = 50e-6  # seconds; shorter calls are timed several at a time
 TURN = 20e-3  # seconds of timed calls before the next contender's turn
+LONG = 0.2  # seconds of a call; filling caches and heap again takes it some milliseconds
 PAUSE = 20e-3  # seconds: libgomp's default spinning lasts about this long
 WIDTH = 0.02  # the median counts as known when its 95 % interval is within +- this share of it
 ROUNDS = 3  # turns that every contender gets at least, if the budget allows
@@ -74,7 +76,8 @@ def _turn(call: Callable[[], Any], number: int, samples: list[float], pause: boo
     start = perf_counter()
     if pause:
         sleep(PAUSE)
-    call()
+    if not samples or samples[-1] < LONG:
+        call()
     timed = perf_counter()
     now = timed
     while now - timed < TURN:
