@@ -147,7 +147,7 @@ def winograd_cost(g: Conv, direction: str) -> float:
     """What Winograd's algorithm costs, as a share of direct convolution."""
     (N, H, W, K), C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
     R, M = g.w[0], outputs_of_a_tile(g)
-    pixels = H * W if g.y[1:3] != (1, 1) or g.x[1:3] != g.w[:2] else 1  # a window of the whole image: a matrix product
+    pixels = H * W if g.y[1:3] != (1, 1) or g.x[1:3] != g.w[:2] else 1  # else see merge_window, kernels/shapes.pxd
     direct = R * R * N * pixels * C * (FEW * K + 0.5 if K <= LANES else _up(K, LANES))
     tiles = N * -(-H // M) * -(-W // M)
     points = N * _points(H, M) * _points(W, M) / TILE

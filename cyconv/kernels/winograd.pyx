@@ -269,7 +269,7 @@ cdef int run(Work* k, int R, const real* filters, int threads) except -1:
     memory = allocate(shared + size*threads)
     block = align(memory)
     g.work, g.filters = k, <real*>filters
-    few.work, few.grid, few.parts, few.finish, few.tiling = k, g.grid, g.parts, g.finish, &g
+    few.work, few.parts, few.finish, few.tiling = k, g.parts, g.finish, &g
     try:
         if shared:
             g.filters = <real*>block

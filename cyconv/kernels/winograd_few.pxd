@@ -20,7 +20,7 @@ from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter
 from cyconv.kernels.winograd_filters cimport CHUNK, stage_rows, stage_squares, tap_of
-from cyconv.kernels.winograd_grid cimport CLASSES, Grid, Place, place_of, put_in_order
+from cyconv.kernels.winograd_grid cimport CLASSES, SMALL, TALL, WIDE, Grid
 from cyconv.kernels.winograd_tiles cimport apart, source_tile
 
 cdef enum:
@@ -35,7 +35,6 @@ ctypedef void (*Outputs)(const void*, const real*, Py_ssize_t, int, Py_ssize_t) 
 
 cdef struct Few:
     const Work* work
-    Grid grid
     Py_ssize_t parts    # ranges of panels
     Outputs finish      # (tiling, products, tile, vectors, column), as with more tiles
     const void* tiling
@@ -57,20 +56,21 @@ cdef inline bint suits_few(int R, const Grid* g, Py_ssize_t tiles, Py_ssize_t K,
     )
 
 
-cdef inline void pack_tiles(const Few* f, Py_ssize_t c, Py_ssize_t length, real* v, real* packed) noexcept nogil:
-    """packed[i, c, j, t] = V[6*i + j] of tile t and channel c of a chunk, by way of v."""
-    cdef const Work* k = f.work
-    cdef Py_ssize_t slot[FEW]
-    cdef Py_ssize_t start[CLASSES + 1]
-    cdef Py_ssize_t H = k.source.h.size, W = k.source.w.size, i, t, n
-    cdef Place tile
+cdef inline Py_ssize_t tile_of(Py_ssize_t t) noexcept nogil:
+    """The tile of a class, counted in rows of two."""
+    return (2 if t >= WIDE else 0) + (1 if t == TALL or t == SMALL else 0)
+
+
+cdef inline void pack_tiles(
+    int R, const Work* k, Py_ssize_t c, Py_ssize_t length, real* v, real* packed
+) noexcept nogil:
+    """packed[i, c, j, t] = V[6*i + j] of the tile of class t and channel c of a chunk, by way of v."""
+    cdef Py_ssize_t i, t, n
     cdef real* to
-    put_in_order(&f.grid, 0, FEW, slot, start)
     for t in range(FEW):
-        tile = place_of(&f.grid, t)
         source_tile(
-            k.source.x, H, W, k.C, c, c + length, tile.h + k.source.h.base, tile.v + k.source.w.base,
-            v + slot[t]*CHUNK, apart(FEW*CHUNK), CHUNK,
+            k.source.x, k.source.h.size, k.source.w.size, k.C, c, c + length, tile_of(t) // 2*(7 - R) + k.source.h.base,
+            tile_of(t) % 2*(7 - R) + k.source.w.base, v + t*CHUNK, apart(FEW*CHUNK), CHUNK,
         )
     for i in range(36):
         to = packed + i // 6*CHUNK*ROW + i % 6*FEW
@@ -83,7 +83,7 @@ cdef inline void pack_tiles(const Few* f, Py_ssize_t c, Py_ssize_t length, real*
 
 
 cdef inline bint in_need(int i, int j, int t) noexcept nogil:
-    """Whether tile t of TALL, WHOLE, WIDE, SMALL needs point (i, j)."""
+    """Whether the tile of class t needs point (i, j)."""
     return (i < 5 or t < 2) and (j < 5 or 0 < t < 3)
 
 
@@ -175,13 +175,10 @@ cdef inline void few_part(int R, const Few* f, Py_ssize_t index, char* scratch, 
     cdef vec* staged = <vec*>take(&scratch, NV*R*R*SPACING, VL*sizeof(real))
     cdef real* m = <real*>take(&scratch, (panel1 - panel0)*36*apart(FEW*NR), sizeof(real))
     cdef real* m_p
-    cdef Py_ssize_t slot[FEW]
-    cdef Py_ssize_t start[CLASSES + 1]
     cdef int nv, q
-    put_in_order(&f.grid, 0, FEW, slot, start)
     while c < C:
         length, m_p = min(CHUNK, C - c), m
-        pack_tiles(f, c, length, v, packed)
+        pack_tiles(R, k, c, length, v, packed)
         for panel in range(panel0, panel1):
             vector = panel_start(K, panels, panel)
             nv = <int>(panel_start(K, panels, panel + 1) - vector)
@@ -192,6 +189,6 @@ cdef inline void few_part(int R, const Few* f, Py_ssize_t index, char* scratch, 
                 multiply_rows(R, staged + q*R*R*SPACING, length, packed, m_p + q*VL, c == 0)
             if c + length == C:
                 for t in range(FEW):
-                    f.finish(f.tiling, m_p + slot[t]*NR, t, nv, vector*VL)
+                    f.finish(f.tiling, m_p + t*NR, tile_of(t), nv, vector*VL)
             m_p += 36*apart(FEW*NR)
         c += length
