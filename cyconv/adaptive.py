@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cyconv import geometry
-from cyconv.arrays import Real, real_arrays
+from cyconv.arrays import INDEX, Real, empty, real_arrays
 from cyconv.messages import renamed
 from cyconv.pool import average, average_backward, maximum, maximum_backward
 
@@ -129,7 +129,7 @@ def adaptive_max_pool2d(
     g = geometry.adaptive_pool(x.shape, geometry.pair(output_size, "output_size"))
     if not return_indices:
         return maximum(x, g, None, None)
-    indices = np.empty(g.y if x.ndim == 4 else g.y[1:], np.intp)
+    indices = empty(g.y if x.ndim == 4 else g.y[1:], INDEX)
     return maximum(x, g, None, indices), indices.astype(np.int64, copy=False)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
+INDEX = np.dtype(np.intp)
 
 Real = NDArray[np.floating[Any]]
+Number = TypeVar("Number", bound=np.generic)
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
@@ -59,7 +61,7 @@ _PAGE = 4096
 _BESIDE = 1472
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype[Any], beside: Real | None = None) -> Real:
+def empty(shape: tuple[int, ...], dtype: np.dtype[Number], beside: Real | None = None) -> NDArray[Number]:
     """As `numpy.empty`, but a large array begins on a cache line, where NumPy's begin 16 or 48 bytes behind one.
 
     Otherwise every vector of 64 bytes is read and written as two halves: depthwise convolutions took 1.2 times as long.

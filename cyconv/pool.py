@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cyconv import geometry, kernels, threads
-from cyconv.arrays import Real, deliver, empty, output, real_arrays
+from cyconv.arrays import INDEX, Real, deliver, empty, output, real_arrays
 from cyconv.geometry import Padding
 from cyconv.messages import renamed
 from cyconv.unpool import scatter
@@ -124,7 +124,7 @@ def max_pool2d(
     g = geometry.pool(x.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
     if not return_indices:
         return maximum(x, g, out, None)
-    indices = np.empty(g.y if x.ndim == 4 else g.y[1:], np.intp)
+    indices = empty(g.y if x.ndim == 4 else g.y[1:], INDEX)
     return maximum(x, g, out, indices), indices.astype(np.int64, copy=False)
 
 

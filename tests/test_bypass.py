@@ -27,6 +27,13 @@ def test_pooling(pool, window, stride, written, isa, dtype, threads):
     _expect_the_same(lambda x: pool(x, window, stride=stride, padding=window // 2 if stride == 1 else 0), x)
 
 
+@pytest.mark.parametrize("output", [0, 1], ids=["maxima", "indices"])
+@pytest.mark.parametrize("window", [2, 3])
+def test_maxima_with_indices(window, output, isa, dtype, threads):
+    x = _images(dtype, 0.25)
+    _expect_the_same(lambda x: cyconv.max_pool2d(x, window, stride=2, return_indices=True)[output], x)
+
+
 @pytest.mark.parametrize(("window", "stride"), [(2, 2), (3, 1)])
 def test_gradients_of_pooling(window, stride, isa, dtype, threads):
     options = {"stride": stride, "padding": window // 2 if stride == 1 else 0}

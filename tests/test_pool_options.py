@@ -40,6 +40,10 @@ CASES = (
     replace(BASE, x=(2, 5, 5, 5), kernel_size=1, stride=3, ceil_mode=True),
     *(Pool((1, 5, 7, C), 3, stride=2, padding=1, dilation=(1, 2), ceil_mode=True) for C in CHANNELS),
     *(Pool((1, 4, W, 3), 2, stride=2, padding=(0, 1), ceil_mode=True) for W in range(1, 15)),
+    # Whole vectors of channels.
+    *(Pool((2, 9, 8, C), 2, stride=2, padding=1) for C in (16, 48)),
+    *(Pool((2, 9, 8, C), 3, stride=2, padding=1, ceil_mode=True) for C in (16, 48)),
+    *(Pool((1, 9, 11, 32), R, dilation=dilation) for R in (2, 3, (2, 3)) for dilation in (1, (2, 3))),
     *draw.many(draw.pool_with_options, 80),
 )
 

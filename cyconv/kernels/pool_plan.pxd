@@ -50,7 +50,7 @@ cdef struct Pool:
     bint far                    # the arrays do not fit the caches
     bint past                   # the result is written past them
     Share share
-    bint windowed               # the gradient goes window by window
+    bint windowed               # the gradient, or the search for places, goes window by window
     Py_ssize_t bands            # of rows of each image
     size_t scratch              # bytes of a thread
 
