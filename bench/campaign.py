@@ -19,16 +19,18 @@ _LAYERS = {
 }
 
 _SPEEDUPS = {
-    f"{suite}-{dtype}-threads": f"layers --suite {suite} --batch {BATCHES[suite]} --dtype {dtype} --threads 1,2 "
+    f"{suite}-{dtype}-threads{large}": f"layers --suite {suite} --batch {batches[suite]} --dtype {dtype} --threads 1,2 "
     "--peers none"
-    for suite in ("resnet50", "vgg16", "mobilenet")
+    for large, batches in (("", BATCHES), ("-large", LARGE))
+    for suite in LARGE
     for dtype in DTYPES
 }
 
 _LIMITS = {  # each gradient alone, as a share of the machine's limit
-    f"{suite}-{dtype}-limit": f"layers --suite {suite} --batch {batches} --dtype {dtype} --algorithm direct "
+    f"{suite}-{dtype}-limit{large}": f"layers --suite {suite} --batch {of_suite} --dtype {dtype} --algorithm direct "
     "--direction forward,input_grad,weight_grad --peers none"
-    for suite, batches in BATCHES.items()
+    for large, batches in (("", BATCHES), ("-large", LARGE))
+    for suite, of_suite in batches.items()
     for dtype in DTYPES
 }
 

@@ -6,7 +6,7 @@
 # They are staged first, tap by tap: in layers of powers of two all taps of a filter lie in one set of each cache, which
 # has fewer ways than there are taps (7x7x512, one image: 1.05 to 1.2 times the speed).  Weights that lie transposed, as
 # those of an input gradient, are turned in squares of VL x VL on the way, several of a tap side by side, since one line
-# of a row at a time is waited for (the same: 1.24 times).
+# of a row at a time is waited for (the same: 1.1 to 1.24 times).
 
 from cyconv.kernels.correlate cimport Weights, Work
 from cyconv.kernels.scratch cimport LINE
