@@ -39,6 +39,7 @@ def contest(work: Work, contenders: Sequence[Contender], *, budget: float, repea
             budget=budget,
             repeats=repeats,
             pause=work.threads > 1,
+            rivals=[i for i, key in enumerate(ready) if not key.startswith(OURS)],
         )
     for (key, (prepared, difference)), timing in zip(ready.items(), timings, strict=True):
         entry = asdict(timing)

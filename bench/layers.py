@@ -115,7 +115,7 @@ def _summary(rows: list[Row], run: Run) -> list[str]:
             f"against the best peer of each row: {ours.mean:.2f}x (geometric mean), "
             f"least {ours.least:.2f}x at {ours.where}"
         )
-    timings = [timing for row in rows for timing in row["timings"].values()]
+    timings = [timing for row in rows for timing in row["timings"].values() if timing["samples"] > 1]
     if timings:
         above = statistics.median(timing["median"] / timing["best"] - 1 for timing in timings)
         spread = statistics.median(timing["spread"] for timing in timings)

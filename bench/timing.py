@@ -5,6 +5,8 @@ threads, is there because those of OpenMP and ONNX Runtime spin for a while afte
 contender.  The untimed call finds the caches and the heap as another contender left them; a long one would hardly
 notice, and is timed at once.  The order of the turns is drawn anew in each round, so that nobody always comes after the
 same one.
+
+Where only the fastest of some is asked for, a long call that cannot be it takes no second turn.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import gc
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from time import perf_counter, sleep
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 SAMPLE = 50e-6  # seconds; shorter calls are timed several at a time
 TURN = 20e-3  # seconds of timed calls before the next contender's turn
 LONG = 0.2  # seconds of a call; filling caches and heap again takes it some milliseconds
+HOPELESS = 1.5  # times as long as the fastest: more than a long call ever varies
 PAUSE = 20e-3  # seconds: libgomp's default spinning lasts about this long
 WIDTH = 0.02  # the median counts as known when its 95 % interval is within +- this share of it
 ROUNDS = 3  # turns that every contender gets at least, if the budget allows
@@ -42,13 +45,15 @@ def alternate(
     budget: float,
     repeats: int = 5,
     pause: bool = False,
+    rivals: Collection[int] = (),
 ) -> list[Timing]:
     """Time the calls by turns, at least ``repeats`` samples of each, then while ``budget`` lasts.
 
-    ``budget`` is in seconds for each call; a call stops taking turns once its median is known.
+    ``budget`` is in seconds for each call; a call stops taking turns once its median is known.  Of the calls whose
+    indices are ``rivals`` only the fastest matters.
     """
     samples: list[list[float]] = [[] for _ in calls]
-    numbers = [_calls_per_sample(call) for call in calls]
+    warm = [_warm_up(call) for call in calls]
     spent = [0.0] * len(calls)
     enabled = gc.isenabled()
     gc.disable()
@@ -59,7 +64,9 @@ def alternate(
         while waiting:
             rounds += 1
             for i in draw.sample(waiting, len(waiting)):
-                spent[i] += _turn(calls[i], numbers[i], samples[i], pause)
+                spent[i] += _turn(calls[i], warm[i], samples[i], pause)
+            if rounds == 1:
+                waiting = _hopeful(waiting, rivals, samples)
             waiting = [
                 i
                 for i in waiting
@@ -71,12 +78,19 @@ def alternate(
     return [_summary(values) for values in samples]
 
 
-def _turn(call: Callable[[], Any], number: int, samples: list[float], pause: bool) -> float:
-    """One turn of a contender; returns how long it took."""
+def _hopeful(waiting: list[int], rivals: Collection[int], samples: list[list[float]]) -> list[int]:
+    """Those that take a second turn."""
+    fastest = min((min(samples[i]) for i in rivals), default=0.0)
+    return [i for i in waiting if i not in rivals or min(samples[i]) < max(LONG, HOPELESS * fastest)]
+
+
+def _turn(call: Callable[[], Any], seconds: float, samples: list[float], pause: bool) -> float:
+    """One turn of a contender, whose call takes about so long; returns how long the turn took."""
+    number = max(1, round(SAMPLE / seconds))
     start = perf_counter()
     if pause:
         sleep(PAUSE)
-    if not samples or samples[-1] < LONG:
+    if seconds < LONG:
         call()
     timed = perf_counter()
     now = timed
@@ -89,17 +103,17 @@ def _turn(call: Callable[[], Any], number: int, samples: list[float], pause: boo
     return now - start
 
 
-def _calls_per_sample(call: Callable[[], Any]) -> int:
-    """Warm the call up and see how many of it fill one sample."""
+def _warm_up(call: Callable[[], Any]) -> float:
+    """Seconds of a call, once it is warm."""
     start = now = perf_counter()
     calls = 0
     while calls < 2 or (now - start < TURN and calls < 1000):
         call()
         calls += 1
         now = perf_counter()
-        if now - start > 1:  # a slow call is warm after one
+        if now - start > LONG:  # it is warm after one
             break
-    return max(1, round(SAMPLE * calls / (now - start)))
+    return (now - start) / calls
 
 
 def _known(samples: list[float]) -> bool:

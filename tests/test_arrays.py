@@ -7,6 +7,7 @@ import pytest
 from compare import assert_exact, assert_same_bits
 from functions import CALLS as FUNCTIONS
 from functions import draw, results, shape
+from layouts import LAYOUTS, byte_swapped, every_second, fortran, read_only, reversed_axes, unaligned
 
 import cyconv
 
@@ -39,42 +40,6 @@ def test_no_function_is_forgotten():
     assert tested == set(cyconv.__all__) - settings - windows - {"__version__", "show_config"}
 
 
-def fortran(a):
-    return np.asfortranarray(a)
-
-
-def reversed_axes(a):
-    return np.flip(np.flip(a).copy())
-
-
-def every_second(a):
-    wide = np.full([2 * n for n in a.shape], 99, a.dtype)
-    wide[(slice(None, None, 2),) * a.ndim] = a
-    return wide[(slice(None, None, 2),) * a.ndim]
-
-
-def transposed(a):
-    return a.transpose().copy().transpose()
-
-
-def read_only(a):
-    a = a.copy()
-    a.flags.writeable = False
-    return a
-
-
-def unaligned(a):
-    raw = np.zeros(a.nbytes + 1, np.uint8)
-    shifted = raw[1:].view(a.dtype).reshape(a.shape)
-    shifted[...] = a
-    assert not shifted.flags.aligned
-    return shifted
-
-
-def byte_swapped(a):
-    return a.astype(a.dtype.newbyteorder())
-
-
 class Wrapped:
     """An object of another library that knows how to become an array."""
 
@@ -85,21 +50,10 @@ class Wrapped:
         return np.array(self.a, dtype=dtype, copy=copy)
 
 
-LAYOUTS = (
-    fortran,
-    reversed_axes,
-    every_second,
-    transposed,
-    read_only,
-    unaligned,
-    byte_swapped,
-    memoryview,
-    Wrapped,
-    np.ndarray.tolist,
-)
+FORMS = [*LAYOUTS, memoryview, Wrapped, np.ndarray.tolist]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+@pytest.mark.parametrize("layout", FORMS, ids=lambda layout: layout.__name__)
 @pytest.mark.parametrize("name", CALLS)
 def test_layout_does_not_matter(name, layout, dtype, rng):
     if layout is np.ndarray.tolist:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from time import sleep
 
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_turns_are_taken_until_everyone_has_enough_samples():
     assert all(timing.samples >= 3 and 0 < timing.best <= timing.median for timing in timings)
     assert "ab" in "".join(order)
     assert "ba" in "".join(order)[1:]
+
+
+def test_rivals_that_cannot_be_the_fastest_take_one_turn(monkeypatch):
+    monkeypatch.setattr("bench.timing.LONG", 0.02)
+    calls = [lambda: sleep(0.03), lambda: sleep(0.06), lambda: sleep(0.06)]
+    timings = alternate(calls, budget=0, repeats=2, rivals=[0, 1])
+    assert [timing.samples for timing in timings] == [2, 1, 2]
 
 
 def test_the_network_learns_the_same_on_the_loops():
