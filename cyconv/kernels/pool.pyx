@@ -246,7 +246,8 @@ def max_forward(
             plan_strips(&k)
         else:
             k.windowed = by_places(&k)
-            plan_rings(&k)
+            if not k.windowed:
+                plan_rings(&k)
         run(maximum_units, &k, k.N*k.rows.outputs, threads)
     finally:
         release(&k)

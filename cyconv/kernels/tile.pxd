@@ -80,6 +80,7 @@ cdef inline void tile(
     cdef real scalar
     cdef Py_ssize_t t, c, end
     cdef int i, j
+    cdef bint from_loose = way == PACK or way == LOOSE
     for i in range(rows):
         for j in range(nv):
             acc[i][j] = VZERO
@@ -100,13 +101,13 @@ cdef inline void tile(
                     a[0] = at[c] + start
                     OPAQUE(a[0])    # else GCC keeps start + i for every i, has no registers left and spills sums
                 for j in range(nv):
-                    w[j] = VLOAD((loose if way == PACK or way == LOOSE else panel) + j*VL)
+                    w[j] = VLOAD((loose if from_loose else panel) + j*VL)
                     if way == PACK:
                         VSTORE(panel + j*VL, w[j])
-                    if way == PACK or way == LOOSE:
+                    if from_loose:
                         PREFETCH(loose + AHEAD*hop + j*VL)
                 panel += hop if way == DOWN else nv*VL
-                if way == PACK or way == LOOSE:
+                if from_loose:
                     loose += hop
                 # Unless they are held GCC renames sums from round to round, and some spill: DOWN at once, or one of 24
                 # still does in Winograd's gradient; the others after all of them, with which AVX2 is 1 % faster.
