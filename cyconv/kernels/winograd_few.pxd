@@ -20,7 +20,7 @@ from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter
 from cyconv.kernels.winograd_filters cimport CHUNK, stage_rows, stage_squares, tap_of
-from cyconv.kernels.winograd_grid cimport CLASSES, SMALL, TALL, WIDE, Grid
+from cyconv.kernels.winograd_grid cimport CLASSES, Grid, in_need, one_of_each, tile_of
 from cyconv.kernels.winograd_tiles cimport apart, source_tile
 
 cdef enum:
@@ -50,15 +50,7 @@ cdef inline size_t few_bytes(int R, Py_ssize_t K, Py_ssize_t parts) noexcept nog
 
 cdef inline bint suits_few(int R, const Grid* g, Py_ssize_t tiles, Py_ssize_t K, Py_ssize_t parts) noexcept nogil:
     """Whether these are the tiles, and there is room in registers and in L2."""
-    return (
-        R == 3 and IN_REGISTERS and tiles == FEW and g.across == 2 and g.down == 2 and g.wide == 1 and g.tall == 1
-        and few_bytes(R, K, parts) <= L2
-    )
-
-
-cdef inline Py_ssize_t tile_of(Py_ssize_t t) noexcept nogil:
-    """The tile of a class, counted in rows of two."""
-    return (2 if t >= WIDE else 0) + (1 if t == TALL or t == SMALL else 0)
+    return R == 3 and IN_REGISTERS and tiles == FEW and one_of_each(g) and few_bytes(R, K, parts) <= L2
 
 
 cdef inline void pack_tiles(
@@ -80,11 +72,6 @@ cdef inline void pack_tiles(
             to += ROW
             OPAQUE(to)      # else GCC turns this into 7 KiB of shuffles
         v += apart(FEW*CHUNK)
-
-
-cdef inline bint in_need(int i, int j, int t) noexcept nogil:
-    """Whether the tile of class t needs point (i, j)."""
-    return (i < 5 or t < 2) and (j < 5 or 0 < t < 3)
 
 
 cdef inline void multiply_row(

@@ -58,6 +58,21 @@ cdef inline int class_of(const Grid* g, Py_ssize_t tile) noexcept nogil:
     return WIDE if tile % g.across < g.wide else SMALL
 
 
+cdef inline bint one_of_each(const Grid* g) noexcept nogil:
+    """Whether an image has one tile of each class."""
+    return g.across == 2 and g.down == 2 and g.wide == 1 and g.tall == 1
+
+
+cdef inline Py_ssize_t tile_of(int c) noexcept nogil:
+    """The tile of a class, where an image has one of each."""
+    return (0 if c == TALL or c == WHOLE else 2) + (0 if c == WHOLE or c == WIDE else 1)
+
+
+cdef inline bint in_need(int i, int j, int c) noexcept nogil:
+    """Whether a tile of a class needs product 6*i + j."""
+    return (i < 5 or c == TALL or c == WHOLE) and (j < 5 or c == WHOLE or c == WIDE)
+
+
 cdef inline void put_in_order(
     const Grid* g, Py_ssize_t first, Py_ssize_t tiles, Py_ssize_t* slot, Py_ssize_t* start
 ) noexcept nogil:
