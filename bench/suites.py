@@ -252,7 +252,9 @@ _FEW = (  # channels: how networks begin and end, and small groups
     Conv(4, 128, 128, 64, 1, 1, 1),  # of a U-Net for two classes,
     Conv(4, 64, 64, 32, 4, 1, 1),  # and for four
     Conv(4, 56, 56, 128, 128, 3, 3, 1, 1, groups=32),  # ResNeXt-50's groups of four
-    Conv(4, 28, 28, 256, 256, 3, 3, 1, 1, groups=32),  # and of eight
+    Conv(4, 28, 28, 256, 256, 3, 3, 1, 1, groups=32),  # of eight,
+    Conv(4, 14, 14, 512, 512, 3, 3, 1, 1, groups=32),  # of 16
+    Conv(4, 7, 7, 1024, 1024, 3, 3, 1, 1, groups=32),  # and of 32
 )
 
 _NOTEBOOK = (  # the cells of "CNN step by step", then a layer the size of LeNet's second
