@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
+from Cython.Compiler import Options
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
@@ -36,6 +37,7 @@ PROFILE = os.environ.get("CYCONV_PROFILE") == "1"
 COVERAGE = os.environ.get("CYCONV_COVERAGE") == "1"
 if COVERAGE or TSAN:
     ISAS = dict(list(ISAS.items())[:1])
+Options.docstrings = False  # of kernels: they are for who reads the source, and 23 KB of the wheel
 # What typed memoryviews need is compiled once, without ISA flags: otherwise it is 75 KB of each compressed module.
 # Cython also enters it into sys.modules under this bare name.
 SHARED = "_cyconv_utility"
