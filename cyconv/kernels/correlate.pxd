@@ -214,9 +214,9 @@ cdef inline void correlate_task(const void* problem, Py_ssize_t index, char* scr
     cdef real* copies = <real*>scratch
 
     find_block(k, first, pixels, k.block, at, out, copies, zeros)
-    # A narrow panel has a longer chunk in the same cache; a chunk is some taps, or some channels of one.
+    # A narrow panel has a longer chunk in the same cache; a chunk is some taps of a group, or some channels of one tap.
     step = KC*NV // panel_at(y.K, panels_of(y.K) - 1).nv
-    taps = max(1, step // s.length)
+    taps = max(1, step // (s.length if s.by_row else k.C))
     cuts = 1 if s.by_row else (k.C + step - 1) // step
     chunks = (s.segments + taps - 1) // taps*cuts
     f.lo, f.relu, f.far = 0, y.relu, True
