@@ -23,7 +23,7 @@ from typing import Any
 SAMPLE = 50e-6  # seconds; shorter calls are timed several at a time
 TURN = 20e-3  # seconds of timed calls before the next contender's turn
 LONG = 0.2  # seconds of a call; filling caches and heap again takes it some milliseconds
-HOPELESS = 1.5  # times as long as the fastest: more than a long call ever varies
+HOPELESS = 1.5  # times as long as the fastest, warming up and in its first turn: no longer a rival
 PAUSE = 20e-3  # seconds: libgomp's default spinning lasts about this long
 WIDTH = 0.02  # the median counts as known when its 95 % interval is within +- this share of it
 ROUNDS = 3  # turns that every contender gets at least, if the budget allows
@@ -66,7 +66,7 @@ def alternate(
             for i in draw.sample(waiting, len(waiting)):
                 spent[i] += _turn(calls[i], warm[i], samples[i], pause)
             if rounds == 1:
-                waiting = _hopeful(waiting, rivals, samples)
+                waiting = _hopeful(waiting, rivals, [min(w, *s) for w, s in zip(warm, samples, strict=True)])
             waiting = [
                 i
                 for i in waiting
@@ -78,10 +78,10 @@ def alternate(
     return [_summary(values) for values in samples]
 
 
-def _hopeful(waiting: list[int], rivals: Collection[int], samples: list[list[float]]) -> list[int]:
+def _hopeful(waiting: list[int], rivals: Collection[int], times: list[float]) -> list[int]:
     """Those that take a second turn."""
-    fastest = min((min(samples[i]) for i in rivals), default=0.0)
-    return [i for i in waiting if i not in rivals or min(samples[i]) < max(LONG, HOPELESS * fastest)]
+    fastest = min((times[i] for i in rivals), default=0.0)
+    return [i for i in waiting if i not in rivals or times[i] < max(LONG, HOPELESS * fastest)]
 
 
 def _turn(call: Callable[[], Any], seconds: float, samples: list[float], pause: bool) -> float:
