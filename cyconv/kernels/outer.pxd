@@ -23,7 +23,7 @@ from cyconv.kernels.scratch cimport lines, take
 from cyconv.kernels.shares cimport Cut, cut_up
 from cyconv.kernels.simd cimport KC, MR, NR, NV, VL, VLOAD, VSTORE, VZERO, load_lanes, load_upto, real, vec
 from cyconv.kernels.tasks cimport Call, stopped
-from cyconv.kernels.tile cimport Finish, Panel, multiply_down, panel_at, panels_of
+from cyconv.kernels.tile cimport AFAR, Finish, Panel, multiply_down, panel_at, panels_of
 from cyconv.kernels.windows cimport Source, copies_runs, find_runs, plan_segments
 
 cdef enum:
@@ -271,7 +271,7 @@ cdef inline void multiply_chunk(const Outer* k, const Share* d, Py_ssize_t first
             f.column, f.lanes = c.first, <int>(c.count - (c.nv - 1)*VL)
             nexts = expect_operands(k, d, unit, panel, &c, first, next)
             multiply_down(
-                x_p, start - base, end - base, readable, d.pixels, c.nv, dy_p, hop,
+                AFAR, x_p, start - base, end - base, readable, d.pixels, c.nv, dy_p, hop,
                 d.dw + (t*(s.length if s.by_row else C) - c.group*C + base)*pitch, pitch, &f, next, nexts,
             )
 

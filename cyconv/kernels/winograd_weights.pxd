@@ -15,7 +15,7 @@ from cyconv.kernels.simd cimport (
     NR, NV, PREFETCH, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec,
 )
 from cyconv.kernels.tasks cimport Call, stopped
-from cyconv.kernels.tile cimport Finish, multiply_down, panel_start, panels_of
+from cyconv.kernels.tile cimport DOWN, Finish, multiply_down, panel_start, panels_of
 from cyconv.kernels.transform cimport transform_filter, transform_output
 from cyconv.kernels.winograd_grid cimport (
     CLASSES, Grid, Place, end_of_need, first_in_need, grid_of, place_of, put_in_order,
@@ -248,8 +248,8 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
                 for i in range(low, end_of_need(e, start)):
                     at[i] = xs + e*step_v + i*k.pitch
                 multiply_down(
-                    at + low, 0, c1 - c0, k.pitch, end_of_need(e, start) - low, nv, dys + e*step_u + low*nv*VL, nv*VL,
-                    m_p + e*step_m, NR, &f, NULL, 0,
+                    DOWN, at + low, 0, c1 - c0, k.pitch, end_of_need(e, start) - low, nv, dys + e*step_u + low*nv*VL,
+                    nv*VL, m_p + e*step_m, NR, &f, NULL, 0,
                 )
             if first + tiles == last:
                 for i in range(c1 - c0):
