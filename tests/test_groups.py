@@ -27,6 +27,8 @@ CASES = (
     *(Conv((1, 4, 5, 2 * C), (2, 2), 2 * C, groups=2) for C in CHANNELS),
     Conv((1, 4, 5, 33), (2, 2), 51, groups=3),
     Conv((1, 4, 5, 64), (3, 3), 96, padding=1, groups=32),
+    # Pixels 4 KiB apart and more, which the weight gradient of small groups reads in place.
+    Conv((1, 3, 4, 1024), (2, 2), 1024, groups=32),
     # Depthwise: channels around the vector widths, multipliers, rows of every length.
     *(replace(DEPTHWISE, x=(2, 7, 9, C), K=C, groups=C) for C in CHANNELS),
     *(replace(DEPTHWISE, K=6 * m) for m in (2, 3, 4, 8, 17)),
