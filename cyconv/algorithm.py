@@ -16,7 +16,7 @@ from cyconv.geometry import Conv
 from cyconv.messages import shown
 
 ALGORITHMS = ("auto", "direct", "winograd")
-NEEDS = "filters of 3 by 3, 4 by 4 or 5 by 5, stride 1, dilation 1 and groups 1"
+NEEDS = "filters of 3 by 3, 4 by 4 or 5 by 5, stride 1, dilation 1 and groups of several channels"
 WORTH = 1 << 20
 """Below this many multiply-adds, some ten microseconds, everything is direct: and exact on small integers."""
 
@@ -29,6 +29,7 @@ FEWEST = 3  # tiles, or channels of a weight gradient: fewer cost as much
 FEW = 0.85  # what a product with few channels costs directly, where no lanes are idle (kernels/planes.pxd, slim.pxd)
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 7.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
+GROUPED = 2.0  # times that where there are groups: the numbers of a group's tile lie a pixel of all groups apart
 GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each group of channels of the other operand
 TILE_SETUP = 72.0  # what a tile takes besides, at any number of channels: with 8 more than its products
 FILTER_TRANSFORM = 3.6  # the same for a filter, in every block of tiles
@@ -138,14 +139,17 @@ def outputs_of_a_tile(g: Conv) -> int:
 def _obstacle(g: Conv) -> str:
     """What of g Winograd's algorithm cannot do, in words; empty if it can do all."""
     stride_h, stride_w, _, _, dilation_h, dilation_w, groups = g.parameters
-    if g.w[0] == g.w[1] and 3 <= g.w[0] <= 5 and stride_h == stride_w == dilation_h == dilation_w == groups == 1:
+    several = groups == 1 or g.w[2] > 1
+    if g.w[0] == g.w[1] and 3 <= g.w[0] <= 5 and stride_h == stride_w == dilation_h == dilation_w == 1 and several:
         return ""
     return f"filters {g.w[:2]}, stride {stride_h, stride_w}, dilation {dilation_h, dilation_w}, groups {groups}"
 
 
 def winograd_cost(g: Conv, direction: str) -> float:
-    """What Winograd's algorithm costs, as a share of direct convolution."""
+    """What Winograd's algorithm costs, as a share of direct convolution: of one group, and so of all."""
     (N, H, W, K), C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
+    groups = g.parameters[-1]
+    C, K = C // groups, K // groups
     R, M = g.w[0], outputs_of_a_tile(g)
     pixels = H * W if g.y[1:3] != (1, 1) or g.x[1:3] != g.w[:2] else 1  # else see merge_window, kernels/shapes.pxd
     direct = R * R * N * pixels * C * (FEW * K + 0.5 if K <= LANES else _up(K, LANES))
@@ -154,13 +158,13 @@ def winograd_cost(g: Conv, direction: str) -> float:
     lanes, K = _up(C, LANES), _up(K, LANES)
     if direction == "weight_grad":
         products = points * max(C, FEWEST) * K * PRODUCT
-        groups = 1 if tiles <= SINGLE else -(-K // 128)
-        tile = (lanes * groups + K * -(-C // 64)) * GRADIENT_TRANSFORM
+        passes = 1 if tiles <= SINGLE else -(-K // 128)
+        tile = (lanes * passes + K * -(-C // 64)) * GRADIENT_TRANSFORM
         filters = C * K * FILTER_BACK
     else:
         products = max(points, FEWEST) * C * K * PRODUCT
         blocks = 1 if C * K <= KEPT else -(-tiles // BLOCK)
-        tile = (lanes + K) * TILE_TRANSFORM
+        tile = (lanes + K) * TILE_TRANSFORM * (GROUPED if groups > 1 else 1)
         filters = blocks * C * K * FILTER_TRANSFORM
     return TILE * (products + tiles * (tile + TILE_SETUP) + filters) / direct
 

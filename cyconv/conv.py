@@ -76,8 +76,8 @@ def conv2d(
         Applied to y before it leaves the registers.
     algorithm : "auto", "direct" or "winograd"
         How to compute it.  "auto" takes Winograd's algorithm for large convolutions with filters of 3 by 3, 4 by 4 or
-        5 by 5, stride 1, dilation 1 and one group where it is faster; its rounding errors are a few times as large.
-        `explain` says which it takes, and `set_algorithm` what "auto" stands for.
+        5 by 5, stride 1 and dilation 1, if they are not depthwise and it is faster; its rounding errors are a few times
+        as large.  `explain` says which it takes, and `set_algorithm` what "auto" stands for.
     out : ndarray, optional
         Where to put y: of the right shape and dtype, in C order.  May overlap the inputs.
 

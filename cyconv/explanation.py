@@ -142,7 +142,8 @@ def explain(
     module = kernels.modules[choice.kernel, computed]
     team = threads.team(g.work)
     winograd = choice.kernel == "winograd"
-    outputs, C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
+    (*size, K), C = (g.x, g.y[3]) if direction == "input_grad" else (g.y, g.x[3])
+    groups = g.parameters[-1]
     return Explanation(
         algorithm="winograd" if winograd else "direct",
         reason=choice.reason,
@@ -151,7 +152,7 @@ def explain(
         dtype=computed,
         register_tile=None if choice.kernel == "depthwise" else module.describe()["tile"],
         tile=(outputs_of_a_tile(g),) * 2 if winograd else None,
-        blocking=module.blocking(g.w[0], *outputs[:3], C, outputs[3], direction == "weight_grad", team)
+        blocking=module.blocking(g.w[0], *size, C // groups, K // groups, groups, direction == "weight_grad", team)
         if winograd and g.work
         else {},
         threads=team,

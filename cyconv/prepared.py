@@ -90,16 +90,17 @@ class PreparedConv2d:
         self._activation: Literal["relu"] | None = activation
         self._algorithm = algorithm
         self._isa = kernels.active()
-        self._filters = self._transformed() if winograd_applies(g) and algorithm != "direct" else None
+        self._filters = self._transformed(g.parameters[-1]) if winograd_applies(g) and algorithm != "direct" else None
 
-    def _transformed(self) -> Real | None:
+    def _transformed(self, groups: int) -> Real | None:
         """The filters in Winograd's domain, if it pays to keep them."""
         winograd = kernels.modules["winograd", self._w.dtype]
-        size = winograd.prepared_size(*self._w.shape[2:])
+        _, _, c, K = self._w.shape
+        size = winograd.prepared_size(c, K // groups, groups)
         if not size:
             return None
         filters: Real = np.empty(size, self._w.dtype)
-        winograd.prepare(self._w, filters)
+        winograd.prepare(self._w, groups, filters)
         return filters
 
     def __call__(self, x: ArrayLike, *, out: Real | None = None) -> Real:

@@ -146,7 +146,8 @@ def convolution(make):
         options = {k: v for k, v in g.geometry.items() if k != "groups"}
         algorithm = "direct"
         square = g.kernel_size in ((3, 3), (4, 4), (5, 5))
-        simple = square and g.groups == 1 and g.stride == (1, 1) and g.dilation == (1, 1)
+        several = g.groups == 1 or g.w[2] > 1
+        simple = square and several and g.stride == (1, 1) and g.dilation == (1, 1)
         if simple and case.kind in ("whole", "rounded"):
             algorithm = case.any(("direct", "winograd"))
         chosen = g.geometry | {"algorithm": algorithm}

@@ -85,6 +85,8 @@ def convolutions(N, C, K):
     yield from convolution("with a multiplier", (N, H, W, C), (3, 3, 1, 2 * C), "direct", groups=C)
     yield from convolution("3x3", (N, H, W, C), (3, 3, C, K), "winograd", padding=1)
     yield from convolution("3x3, valid", (N, H, W, C), (3, 3, C, K), "winograd")
+    if C > 1:
+        yield from convolution("3x3, grouped", (N, H, W, 2 * C), (3, 3, C, 2 * K), "winograd", groups=2, padding=1)
     yield from convolution("4x4", (N, H, W, C), (4, 4, C, K), "winograd", padding=1)
     yield from convolution("5x5", (N, H, W, C), (5, 5, C, K), "winograd", padding=2)
     for label in ("3x3", "3x3/2", "3x2, uneven", "2x3, dilated"):

@@ -24,7 +24,6 @@ ELSEWHERE = {
     "stride (1, 2)": ((3, 3), {"stride": (1, 2)}),
     "dilation 2": ((3, 3), {"dilation": 2}),
     "dilation (2, 1)": ((3, 3), {"dilation": (2, 1)}),
-    "groups 2": ((3, 3), {"groups": 2}),
     "depthwise": ((3, 3), {"groups": 4}),
 }
 

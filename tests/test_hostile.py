@@ -275,7 +275,7 @@ CHANGES = [
     for function in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad", "conv2d_backward")
     for name in CALLS[function]
     if name in ("x", "w", "dy")
-    for options in ({}, {"algorithm": "winograd"}, {"groups": 6})
+    for options in ({}, {"algorithm": "winograd"}, {"algorithm": "winograd", "groups": 3}, {"groups": 6})
 ] + [
     (function, name, {})
     for function in ("conv_transpose2d", "max_pool2d", "max_pool2d_backward", "avg_pool2d", "avg_pool2d_backward")

@@ -40,9 +40,13 @@ def test_it_has_the_bits_of_conv2d(shape, options, R, activation, algorithm, dty
         assert_same_bits(plain(images), cyconv.conv2d(images, w, **options))
 
 
-def test_groups(rng):
-    x, w = rng.standard_normal((2, 9, 9, 4)), rng.standard_normal((3, 3, 2, 6))
-    assert_same_bits(cyconv.PreparedConv2d(w, groups=2)(x), cyconv.conv2d(x, w, groups=2))
+@EVERYWHERE
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_groups(algorithm, dtype, rng):
+    for groups, c, k in ((2, 2, 3), (3, 16, 16), (2, 70, 65)):
+        x, w = (rng.standard_normal(s).astype(dtype) for s in ((2, 9, 9, groups * c), (3, 3, c, groups * k)))
+        options = {"groups": groups, "algorithm": algorithm}
+        assert_same_bits(cyconv.PreparedConv2d(w, **options)(x), cyconv.conv2d(x, w, **options))
 
 
 def test_auto_follows_the_input_and_the_setting(rng):

@@ -23,7 +23,10 @@ def winograd(integer):
     pad, total = draw.padding(integer, (4, 4))
     R = integer(3, 5)
     H, W = (max(1, R - t) + integer(0, 14) for t in total)
-    return Conv((integer(1, 3), H, W, integer(1, 40)), (R, R), integer(1, 40), padding=pad)
+    groups = max(1, integer(-2, 5))
+    least, most = (1, 40) if groups == 1 else (2, 20)
+    C, K = groups * integer(least, most), groups * integer(1, most)
+    return Conv((integer(1, 3), H, W, C), (R, R), K, padding=pad, groups=groups)
 
 
 CHANNELS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 65, 130)
@@ -47,6 +50,21 @@ CASES = (
     # Wider than the window, and than the input: tiles of nothing but zeros.
     *(replace(BASE, x=(1, 3, 4, 3), padding=padding) for padding in (4, 7, ((9, 0), (0, 8)), ((0, 6), (11, 3)))),
     replace(BASE, x=(1, 1, 1, 3), padding=((5, 2), (3, 6))),
+    # Groups: of few channels, of whole vectors, of more than a panel, of four tiles.
+    *(
+        replace(BASE, x=(2, 5, 6, groups * C), K=groups * K, groups=groups)
+        for groups, C, K in (
+            (2, 2, 3),
+            (9, 2, 1),
+            (5, 3, 8),
+            (3, 16, 16),
+            (4, 8, 32),
+            (2, 17, 33),
+            (2, 65, 31),
+            (2, 3, 130),
+        )
+    ),
+    *(replace(BASE, x=(1, 7, 7, 3 * C), K=3 * K, groups=3) for C, K in ((2, 5), (16, 16), (65, 31))),
     *draw.many(winograd, 80),
 )
 # Filters of 4 and 5 taps: their own transforms of each dimension, what is left of a tile, and whole panels.
@@ -58,12 +76,16 @@ CASES += tuple(
         *(replace(BASE, K=K) for K in CHANNELS[::2]),
         *(replace(BASE, x=(2, 5, 6, C), K=K) for C, K in ((17, 33), (130, 65), (64, 128))),
         *(replace(BASE, x=(2, size, 13 - size, 4), K=9) for size in range(1, 13)),
+        replace(BASE, x=(2, 5, 6, 48), K=51, groups=3),
     )
 )
 LARGE = (
     Conv((3, 26, 29, 5), (3, 3), 7, padding=1),  # 168 tiles: two blocks
     Conv((2, 45, 66, 3), (3, 3), 5, padding=1),  # 408: the weight gradient in three splits
     Conv((9, 43, 45, 3), (3, 3), 5, padding=1),  # 1188: in as many as there may be
+    Conv((3, 26, 29, 32), (3, 3), 40, padding=1, groups=8),  # filters of all groups, kept for the blocks
+    Conv((2, 45, 66, 6), (3, 3), 4, padding=1, groups=2),  # splits of two groups
+    Conv((3, 26, 29, 4), (3, 3), 800, padding=1, groups=2),  # too many to be kept
     Conv((2, 25, 26, 400), (3, 3), 3),  # many channels: smaller blocks, several chunks
     Conv((1, 6, 7, 3), (3, 3), 400, padding=1),  # one block, its panels shared out
     Conv((1, 9, 10, 130), (3, 3), 140, padding=1),
@@ -100,12 +122,14 @@ def assert_near(actual, expected, dtype, times=1):
 def test_rounding_error(case, dtype):
     data = conv_data(case, dtype.name)
     x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
-    assert_near(cyconv.conv2d(x, w, b, padding=case.padding, algorithm="winograd"), data.y, dtype)
-    dx = cyconv.conv2d_input_grad(dy, w, case.x, padding=case.padding, algorithm="winograd")
-    dw = cyconv.conv2d_weight_grad(dy, x, case.kernel_size, padding=case.padding, algorithm="winograd")
+    assert_near(cyconv.conv2d(x, w, b, padding=case.padding, groups=case.groups, algorithm="winograd"), data.y, dtype)
+    dx = cyconv.conv2d_input_grad(dy, w, case.x, padding=case.padding, groups=case.groups, algorithm="winograd")
+    dw = cyconv.conv2d_weight_grad(
+        dy, x, case.kernel_size, padding=case.padding, groups=case.groups, algorithm="winograd"
+    )
     assert_near(dx, data.dx, dtype)
     assert_near(dw, data.dw, dtype)
-    all_three = cyconv.conv2d_backward(dy, x, w, padding=case.padding, algorithm="winograd")
+    all_three = cyconv.conv2d_backward(dy, x, w, padding=case.padding, groups=case.groups, algorithm="winograd")
     assert_same_bits(all_three[0], dx)
     assert_same_bits(all_three[1], dw)
     assert_near(all_three[2], data.db, dtype)
@@ -116,9 +140,11 @@ def test_rounding_error(case, dtype):
 def test_rounding_error_of_the_transposed_convolution(case, dtype):
     data = conv_data(case, dtype.name)
     x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
-    y = cyconv.conv_transpose2d(x, w, b, padding=case.padding, algorithm="winograd")
+    y = cyconv.conv_transpose2d(x, w, b, padding=case.padding, groups=case.groups, algorithm="winograd")
     assert_near(y, data.y, dtype)
-    gradients = cyconv.conv_transpose2d_backward(dy, x, w, padding=case.padding, algorithm="winograd")
+    gradients = cyconv.conv_transpose2d_backward(
+        dy, x, w, padding=case.padding, groups=case.groups, algorithm="winograd"
+    )
     for got, expected in zip(gradients, (data.dx, data.dw, data.db), strict=True):
         assert_near(got, expected, dtype)
 
@@ -128,7 +154,7 @@ def test_rounding_error_of_the_transposed_convolution(case, dtype):
 def test_bias_and_relu(case, dtype):
     data = conv_data(case, dtype.name)
     x, w, b, dy = (a.astype(dtype) for a in (data.x, data.w, data.b, data.dy))
-    options = {"padding": case.padding, "algorithm": "winograd"}
+    options = {"padding": case.padding, "groups": case.groups, "algorithm": "winograd"}
     y = cyconv.conv2d(x, w, b, **options)
     assert_near(cyconv.conv2d(x, w, **options), data.y - data.b, dtype)
     assert (y < 0).any()
@@ -145,9 +171,9 @@ def test_bias_and_relu(case, dtype):
 def test_gradients_are_adjoint_to_the_convolution(seed, rng):
     case = winograd(draw.chooser(("adjoint", seed)))
     x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
-    y = cyconv.conv2d(x, w, padding=case.padding, algorithm="winograd")
+    y = cyconv.conv2d(x, w, padding=case.padding, groups=case.groups, algorithm="winograd")
     dy = rng.standard_normal(y.shape)
-    dx, dw, db = cyconv.conv2d_backward(dy, x, w, padding=case.padding, algorithm="winograd")
+    dx, dw, db = cyconv.conv2d_backward(dy, x, w, padding=case.padding, groups=case.groups, algorithm="winograd")
     assert_adjoint((y, dy), (x, dx), (w, dw))
     assert_adjoint((np.ones(case.K), db), (np.ones(dy.shape), dy))
 
@@ -199,6 +225,18 @@ def test_the_number_of_threads_does_not_change_a_bit(shape, R, dtype, team, rng)
     for n in (2, 3, 5, 8, 17):
         with team(n):
             for got, wanted in zip(results(x, w, algorithm="winograd"), alone, strict=True):
+                assert_same_bits(got, wanted)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize(("x", "c", "k", "groups"), [((2, 29, 30, 6), 2, 90, 3), ((1, 14, 14, 80), 16, 8, 5)], ids=str)
+def test_nor_does_it_with_groups(x, c, k, groups, dtype, team, rng):
+    x, w = rng.standard_normal(x).astype(dtype), rng.standard_normal((3, 3, c, groups * k)).astype(dtype)
+    with team(1):
+        alone = results(x, w, groups=groups, algorithm="winograd")
+    for n in (2, 3, 8, 17):
+        with team(n):
+            for got, wanted in zip(results(x, w, groups=groups, algorithm="winograd"), alone, strict=True):
                 assert_same_bits(got, wanted)
 
 

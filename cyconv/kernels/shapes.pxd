@@ -61,8 +61,10 @@ cdef inline int check_depthwise(
     return 0
 
 
-cdef inline int check_winograd(const Py_ssize_t* x, const Py_ssize_t* w, const Py_ssize_t* y) except -1:
-    check_conv(x, w, y, 1)
+cdef inline int check_winograd(
+    const Py_ssize_t* x, const Py_ssize_t* w, const Py_ssize_t* y, Py_ssize_t groups
+) except -1:
+    check_conv(x, w, y, groups)
     if w[0] != w[1] or w[0] < 3 or w[0] > 5:
         refuse()
     return 0

@@ -49,7 +49,7 @@ cdef inline size_t few_bytes(int R, Py_ssize_t K, Py_ssize_t parts) noexcept nog
 
 
 cdef inline bint suits_few(int R, const Grid* g, Py_ssize_t tiles, Py_ssize_t K, Py_ssize_t parts) noexcept nogil:
-    """Whether these are the tiles, and there is room in registers and in L2."""
+    """Whether these are the tiles, and there is room in registers and in L2, for one group."""
     return R == 3 and IN_REGISTERS and tiles == FEW and one_of_each(g) and few_bytes(R, K, parts) <= L2
 
 

@@ -87,10 +87,10 @@ cdef inline void stage_squares(
 
 
 cdef inline void filter_chunk(
-    int R, const Work* k, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns, int nv, real* u,
-    Py_ssize_t step,
+    int R, const Work* k, Py_ssize_t group, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns,
+    int nv, real* u, Py_ssize_t step,
 ) noexcept nogil:
-    """Transformed filters of channels c .. c + length - 1 and a panel, some of each tap at a time."""
+    """Transformed filters of channels c .. c + length - 1 and a panel of a group, some of each tap at a time."""
     cdef vec staged[SQUARES + 25]
     cdef vec* to
     cdef const real* taps[2*25]         # of a block, and of the next
@@ -99,7 +99,7 @@ cdef inline void filter_chunk(
     cdef int together = 1 if turned else nv, i, q = 0
     cdef Py_ssize_t block = side_by_side(R) if turned else ROWS // nv, first, rows, at
     for i in range(R*R):
-        taps[i] = tap_of(R, k, i) + c*k.weights.row + column*k.weights.column
+        taps[i] = tap_of(R, k, i) + group*k.weights.group + c*k.weights.row + column*k.weights.column
     for i in range(R*R):
         taps[R*R + i] = taps[i] + block*k.weights.row
     while q < nv:
@@ -121,7 +121,8 @@ cdef inline void filter_chunk(
 
 
 cdef inline void expect_filters(
-    int R, const Work* k, int e, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column, Py_ssize_t columns
+    int R, const Work* k, int e, Py_ssize_t group, Py_ssize_t c, Py_ssize_t length, Py_ssize_t column,
+    Py_ssize_t columns,
 ) noexcept nogil:
     """Ask for a 36th of the weights of a chunk: on their way from memory while the chunk before is multiplied."""
     cdef const Weights* w = &k.weights
@@ -130,7 +131,7 @@ cdef inline void expect_filters(
     cdef Py_ssize_t pitch = max(w.row, w.column), i, j
     cdef int part, taps = R*R
     for part in range(e*4*taps // 36, (e + 1)*4*taps // 36):     # a quarter of the rows of all taps, then the next
-        w_t = w.w + part % taps*w.tap + c*w.row + column*w.column
+        w_t = w.w + part % taps*w.tap + group*w.group + c*w.row + column*w.column
         for i in range(rows*(part // taps) // 4, rows*(part // taps + 1) // 4):
             j = 0
             while j < run:
@@ -138,10 +139,15 @@ cdef inline void expect_filters(
                 j += LINE // <Py_ssize_t>sizeof(real)
 
 
-cdef inline Py_ssize_t filter_numbers(Py_ssize_t C, Py_ssize_t K) noexcept nogil:
-    """Numbers that all transformed filters take."""
-    return panels_of(K)*((C + CHUNK - 1) // CHUNK)*36*apart(CHUNK*NR)
+cdef inline Py_ssize_t filter_step(Py_ssize_t C, Py_ssize_t K) noexcept nogil:
+    """Distance of the 36 parts of a chunk's filters, for C channels to K."""
+    return apart(min(CHUNK, C)*min(NR, (K + VL - 1) // VL*VL))
 
 
-cdef inline bint may_be_kept(Py_ssize_t C, Py_ssize_t K) noexcept nogil:
-    return filter_numbers(C, K)*<Py_ssize_t>sizeof(real) <= KEPT
+cdef inline Py_ssize_t filter_numbers(Py_ssize_t C, Py_ssize_t K, Py_ssize_t groups) noexcept nogil:
+    """Numbers that all transformed filters take, for C channels to K in each group."""
+    return groups*panels_of(K)*((C + CHUNK - 1) // CHUNK)*36*filter_step(C, K)
+
+
+cdef inline bint may_be_kept(Py_ssize_t C, Py_ssize_t K, Py_ssize_t groups) noexcept nogil:
+    return filter_numbers(C, K, groups)*<Py_ssize_t>sizeof(real) <= KEPT

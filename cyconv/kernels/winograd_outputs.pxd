@@ -28,15 +28,16 @@ cdef inline void output_vector(
                 out[j] = out[j] + bias
                 if y.relu:
                     out[j] = VSELECT(VGREATER(VZERO, out[j]), VZERO, out[j])
-                put(past, y_hv + (i*y.W + j)*y.K, out[j], lanes)
+                put(past, y_hv + (i*y.W + j)*y.K*y.groups, out[j], lanes)
 
 
 cdef inline void output_tile(
     int M, const Place* tile, const Target* y, bint far, bint past, const real* m, Py_ssize_t step, int nv,
     Py_ssize_t column,
 ) noexcept nogil:
-    """nv vectors of channels from `column` on; products are `step` numbers apart."""
-    cdef real* y_hv = y.y + ((tile.n*y.H + tile.h)*y.W + tile.v)*y.K + column
+    """nv vectors of channels from `column` on, all of one group; products are `step` numbers apart."""
+    cdef Py_ssize_t pitch = y.K*y.groups
+    cdef real* y_hv = y.y + ((tile.n*y.H + tile.h)*y.W + tile.v)*pitch + column
     cdef Py_ssize_t lanes
     cdef int q
     cdef bint whole = tile.rows == M and tile.columns == M
@@ -44,8 +45,8 @@ cdef inline void output_tile(
     past = VL == LINE and past
     for q in range(nv):
         if far and not past:        # up to 1.05 times the speed
-            fetch_pixels(y_hv + M*y.K + q*VL, M, y.W*y.K, M, y.K)
-        lanes = y.K - column - q*VL
+            fetch_pixels(y_hv + M*pitch + q*VL, M, y.W*pitch, M, pitch)
+        lanes = y.K - column % y.K - q*VL
         if y.bias != NULL:
             bias = load_upto(y.bias + column + q*VL, lanes)
         if whole and lanes >= VL and past:      # without a branch an output

@@ -15,7 +15,7 @@ from cyconv.kernels.simd cimport (
     NR, NV, PREFETCH, VL, VLOAD, VSTORE, VZERO, WILL_WRITE, load_upto, real, store_upto, vec,
 )
 from cyconv.kernels.tasks cimport Call, stopped
-from cyconv.kernels.tile cimport DOWN, Finish, multiply_down, panel_start, panels_of
+from cyconv.kernels.tile cimport DOWN, Finish, Panel, multiply_down, panel_at, panels_of
 from cyconv.kernels.transform cimport transform_filter, transform_output
 from cyconv.kernels.winograd_grid cimport (
     CLASSES, Grid, Place, end_of_need, first_in_need, grid_of, place_of, put_in_order,
@@ -37,16 +37,17 @@ cdef struct Gradient:
     const real* x
     const real* dy
     real* dw
-    real* partial       # [split][R*R*C*K], where there are several
-    double* db          # (K,), or NULL
-    double* partial_db  # [split][K]
+    real* partial       # [split][R*R*C*groups*K], where there are several
+    double* db          # (groups*K,), or NULL
+    double* partial_db  # [split][groups*K]
     Py_ssize_t N
     Py_ssize_t H
     Py_ssize_t W
-    Py_ssize_t C
+    Py_ssize_t C        # of a group
     Py_ssize_t OH
     Py_ssize_t OW
-    Py_ssize_t K
+    Py_ssize_t K        # of a group
+    Py_ssize_t groups
     Grid grid
     int R               # taps of a filter, each way
     Py_ssize_t pad_h
@@ -54,7 +55,7 @@ cdef struct Gradient:
     bint far            # x and dy do not fit the caches
     Py_ssize_t tiles
     Py_ssize_t ranges   # of C
-    Py_ssize_t groups   # of panels
+    Py_ssize_t sets     # of panels
     Py_ssize_t splits
     Py_ssize_t pitch
     Py_ssize_t block    # tiles
@@ -72,16 +73,17 @@ cdef inline void gradient_tile(
     cdef vec u[6]
     cdef vec total
     cdef Place tile = place_of(&k.grid, index)
-    cdef const real* dy_h = k.dy + ((tile.n*k.OH + tile.h)*k.OW + tile.v)*k.K + column
+    cdef Py_ssize_t pitch = k.K*k.groups
+    cdef const real* dy_h = k.dy + ((tile.n*k.OH + tile.h)*k.OW + tile.v)*pitch + column
     cdef int i, j, q
     for q in range(nv):
         total = VZERO
         for j in range(M):
             for i in range(M):
-                PREFETCH(dy_h + (i*k.OW + M + j)*k.K + q*VL)       # of the next tile
+                PREFETCH(dy_h + (i*k.OW + M + j)*pitch + q*VL)       # of the next tile
                 g[i] = VZERO
                 if i < tile.rows and j < tile.columns:
-                    g[i] = load_upto(dy_h + (i*k.OW + j)*k.K + q*VL, columns - q*VL)
+                    g[i] = load_upto(dy_h + (i*k.OW + j)*pitch + q*VL, columns - q*VL)
                 total = total + g[i]
             transform_filter(M, g, t + j, M)
         sums[q] = sums[q] + total
@@ -108,18 +110,18 @@ cdef inline void expect_next(
     Py_ssize_t panel, Py_ssize_t panel0, Py_ssize_t panel1,
 ) noexcept nogil:
     """Ask for a 36th of what is transformed next: the next panel's dy, or x and the first panel's dy of a new block."""
-    cdef Py_ssize_t panels = panels_of(k.K), column
+    cdef Panel p
     panel += 1
     if panel == panel1:
         panel = panel0
         first, tiles = first + tiles, min(k.block, last - first - tiles)
         expect_tiles(
-            k.x, k.H, k.W, k.C, c0, c1, &k.grid, k.R - 1 - k.pad_h, k.R - 1 - k.pad_w,
+            k.x, k.H, k.W, k.C*k.groups, c0, c1, &k.grid, k.R - 1 - k.pad_h, k.R - 1 - k.pad_w,
             first + e*tiles // 36, first + (e + 1)*tiles // 36,
         )
-    column = panel_start(k.K, panels, panel)*VL
+    p = panel_at(k.K, panel)
     expect_tiles(
-        k.dy, k.OH, k.OW, k.K, column, min(k.K, panel_start(k.K, panels, panel + 1)*VL), &k.grid, 0, 0,
+        k.dy, k.OH, k.OW, k.K*k.groups, p.first, p.first + p.count, &k.grid, 0, 0,
         first + e*tiles // 36, first + (e + 1)*tiles // 36,
     )
 
@@ -128,15 +130,16 @@ cdef inline void filter_gradient(
     int R, const Gradient* k, const real* m, Py_ssize_t step, int nv, Py_ssize_t c, Py_ssize_t column,
     Py_ssize_t columns, real* dw,
 ) noexcept nogil:
-    """The R x R weights of channel c from their 36 products, `columns` outputs from `column` on."""
+    """The R x R weights of channel c of a group from their 36 products, `columns` outputs from `column` on."""
     cdef vec d[6]
     cdef vec t[30]
     cdef vec y[5]
-    cdef real* dw_c = dw + c*k.K + column
+    cdef Py_ssize_t pitch = k.K*k.groups
+    cdef real* dw_c = dw + c*pitch + column
     cdef int i, j, q
     for q in range(nv):
         for i in range(R*R):    # its lines come while the sums of this channel are transformed
-            WILL_WRITE(dw_c + (i*k.C + AHEAD)*k.K + q*VL)
+            WILL_WRITE(dw_c + (i*k.C + AHEAD)*pitch + q*VL)
         for j in range(6):
             for i in range(6):
                 d[i] = VLOAD(m + (i*6 + j)*step + q*VL)
@@ -144,7 +147,7 @@ cdef inline void filter_gradient(
         for i in range(R):
             transform_output(R, t + i*6, y, 1)
             for j in range(R):
-                store_upto(dw_c + (i*R + j)*k.C*k.K + q*VL, y[j], columns - q*VL)
+                store_upto(dw_c + (i*R + j)*k.C*pitch + q*VL, y[j], columns - q*VL)
 
 
 cdef inline void weights_of(
@@ -160,24 +163,25 @@ cdef inline void weights_of(
 
 
 cdef inline void set_gradient_tasks(Gradient* k, int threads) noexcept nogil:
-    """Ranges of C x groups of panels of K; if these are too few for many threads, the tiles are split as well, in
-    numbers that the shapes alone decide."""
-    cdef Py_ssize_t panels = panels_of(k.K), few = max(1, RANGE // NR)
+    """Of each group, ranges of C x sets of panels of K; if these are too few for many threads, the tiles are split as
+    well, in numbers that the shapes alone decide."""
+    cdef Py_ssize_t panels = panels_of(k.K), few = max(1, RANGE // NR), parts
     k.grid = grid_of(7 - k.R, k.OH, k.OW)
     k.tiles = k.N*k.grid.across*k.grid.down
     k.block = min(k.tiles, GRADIENT_TILES)
     k.ranges = (k.C + RANGE - 1) // RANGE
     k.pitch = padded((k.C + k.ranges - 1) // k.ranges)
-    k.groups = (panels + few - 1) // few
+    k.sets = (panels + few - 1) // few
     k.splits = 1
-    if k.ranges*k.groups < MOST_SPLITS:
-        k.splits = max(1, min(MOST_SPLITS // (k.ranges*k.groups), k.tiles // (2*GRADIENT_TILES)))
+    parts = k.groups*k.ranges*k.sets
+    if parts < MOST_SPLITS:
+        k.splits = max(1, min(MOST_SPLITS // parts, k.tiles // (2*GRADIENT_TILES)))
     if k.tiles <= GRADIENT_TILES:
-        k.waiting = 1
-        k.groups = 1 if threads == 1 else min(panels, (2*threads + k.ranges - 1) // k.ranges)
+        k.waiting, parts = 1, k.groups*k.ranges
+        k.sets = 1 if threads == 1 else min(panels, (2*threads + parts - 1) // parts)
     else:               # 2*RANGE columns, if the threads have enough to do: x is transformed half as often
-        k.waiting = min(panels, 2*few if threads == 1 or k.ranges*k.groups*k.splits >= 4*threads else few)
-        k.groups = (panels + k.waiting - 1) // k.waiting
+        k.waiting = min(panels, 2*few if threads == 1 or parts*k.splits >= 4*threads else few)
+        k.sets = (panels + k.waiting - 1) // k.waiting
 
 
 cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
@@ -188,13 +192,15 @@ cdef inline size_t gradient_bytes(const Gradient* k) noexcept nogil:
 
 
 cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
-    """One split of the tiles, one range of C, one group of panels of K."""
+    """One split of the tiles, one group, one range of its C, one set of its panels of K."""
     cdef const Gradient* k = <const Gradient*>problem
-    cdef Py_ssize_t panels = panels_of(k.K), group = index % k.groups, part = index // k.groups % k.ranges
-    cdef Py_ssize_t split = index // (k.groups*k.ranges)
+    cdef Py_ssize_t panels = panels_of(k.K), part = index // k.sets % k.ranges
+    cdef Py_ssize_t group = index // (k.sets*k.ranges) % k.groups, split = index // (k.sets*k.ranges*k.groups)
+    cdef Py_ssize_t channels = k.C*k.groups, outputs = k.K*k.groups, base = group*k.C
     cdef Py_ssize_t c0 = part*k.C // k.ranges, c1 = (part + 1)*k.C // k.ranges
-    cdef Py_ssize_t panel0 = group*panels // k.groups, panel1 = (group + 1)*panels // k.groups
-    cdef Py_ssize_t panel, column, columns, first, tiles, low, i, e, last = (split + 1)*k.tiles // k.splits
+    cdef Py_ssize_t panel0 = group*panels + index % k.sets*panels // k.sets
+    cdef Py_ssize_t panel1 = group*panels + (index % k.sets + 1)*panels // k.sets
+    cdef Py_ssize_t panel, column, first, tiles, low, i, e, last = (split + 1)*k.tiles // k.splits
     cdef Py_ssize_t step_v = apart(k.block*k.pitch), step_u = apart(k.block*NR), step_m = apart(k.pitch*NR)
     cdef real* xs = <real*>take(&scratch, 36*step_v, sizeof(real))
     cdef const real** at = <const real**>take(&scratch, k.block, sizeof(void*))
@@ -205,13 +211,13 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
     cdef vec sums[NV]
     cdef Py_ssize_t start[CLASSES + 1]
     cdef Place tile
+    cdef Panel p
     cdef Finish f
-    cdef int nv
     f.column, f.last, f.far, f.relu, f.lanes, f.bias, f.first = 0, False, False, False, VL, NULL, True
     if part == 0:
-        column = panel_start(k.K, panels, panel0)*VL
-        columns = min(k.K, panel_start(k.K, panels, panel1)*VL) - column
-        memset(k.partial_db + split*k.K + column, 0, columns*sizeof(double))
+        p = panel_at(k.K, panel1 - 1)
+        column = panel_at(k.K, panel0).first
+        memset(k.partial_db + split*outputs + column, 0, (p.first + p.count - column)*sizeof(double))
     first = split*k.tiles // k.splits
     while first < last:
         tiles = min(k.block, last - first)
@@ -219,43 +225,42 @@ cdef inline void gradient_task(const void* problem, Py_ssize_t index, char* scra
         for i in range(tiles):
             tile = place_of(&k.grid, first + i)
             source_tile(
-                k.x + tile.n*k.H*k.W*k.C, k.H, k.W, k.C, c0, c1, tile.h - k.pad_h, tile.v - k.pad_w,
-                xs + slot[i]*k.pitch, step_v, k.pitch,
+                k.x + tile.n*k.H*k.W*channels, k.H, k.W, channels, base + c0, base + c1, tile.h - k.pad_h,
+                tile.v - k.pad_w, xs + slot[i]*k.pitch, step_v, k.pitch,
             )
         for panel in range(panel0, panel1):
             if stopped(call, 36*tiles*(c1 - c0)*NR):
                 return
-            nv = <int>(panel_start(k.K, panels, panel + 1) - panel_start(k.K, panels, panel))
-            column = panel_start(k.K, panels, panel)*VL
-            columns = min(nv*VL, k.K - column)
-            for i in range(nv):
+            p = panel_at(k.K, panel)
+            for i in range(p.nv):
                 sums[i] = VZERO
             for i in range(tiles):
-                output_gradient(k, first + i, nv, column, columns, dys + slot[i]*nv*VL, step_u, sums)
+                output_gradient(k, first + i, p.nv, p.first, p.count, dys + slot[i]*p.nv*VL, step_u, sums)
             if part == 0:
-                for i in range(columns):
-                    k.partial_db[split*k.K + column + i] += (<real*>sums)[i]
+                for i in range(p.count):
+                    k.partial_db[split*outputs + p.first + i] += (<real*>sums)[i]
             if k.few != NULL:
                 k.few(
-                    xs, step_v, k.pitch, dys, step_u, nv, start, k.dw + c0*k.K + column, k.C*k.K, k.K, c1 - c0, columns
+                    xs, step_v, k.pitch, dys, step_u, p.nv, start, k.dw + c0*outputs + p.first, k.C*outputs, outputs,
+                    c1 - c0, p.count,
                 )
                 continue
             m_p = m + (panel - panel0) % k.waiting*36*step_m
             for e in range(36):
                 if k.far:
-                    expect_next(k, e, first, tiles, last, c0, c1, panel, panel0, panel1)
+                    expect_next(k, e, first, tiles, last, base + c0, base + c1, panel, panel0, panel1)
                 low = first_in_need(e, start)
                 for i in range(low, end_of_need(e, start)):
                     at[i] = xs + e*step_v + i*k.pitch
                 multiply_down(
-                    DOWN, at + low, 0, c1 - c0, k.pitch, end_of_need(e, start) - low, nv, dys + e*step_u + low*nv*VL,
-                    nv*VL, m_p + e*step_m, NR, &f, NULL, 0,
+                    DOWN, at + low, 0, c1 - c0, k.pitch, end_of_need(e, start) - low, p.nv,
+                    dys + e*step_u + low*p.nv*VL, p.nv*VL, m_p + e*step_m, NR, &f, NULL, 0,
                 )
             if first + tiles == last:
                 for i in range(c1 - c0):
                     weights_of(
-                        k, m_p + i*NR, step_m, nv, c0 + i, column, columns,
-                        k.dw if k.splits == 1 else k.partial + split*k.R*k.R*k.C*k.K,
+                        k, m_p + i*NR, step_m, p.nv, c0 + i, p.first, p.count,
+                        k.dw if k.splits == 1 else k.partial + split*k.R*k.R*k.C*outputs,
                     )
         f.first = False
         first += tiles
