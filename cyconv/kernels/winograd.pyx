@@ -48,6 +48,20 @@ cdef void few_weights_of_3(
     few_weights(3, xs, step_x, pitch_x, dys, step_dy, nv, start, dw, tap, K, channels, columns)
 
 
+# Both are called twice, and would be inlined twice.
+
+
+cdef void plan_forward(
+    Tiling* g, int R, Py_ssize_t images, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t K, Py_ssize_t groups,
+    bint prepared, int threads,
+) noexcept nogil:
+    set_tiling(g, R, images, H, W, C, K, groups, prepared, threads)
+
+
+cdef void plan_gradient(Gradient* k, int threads) noexcept nogil:
+    set_gradient_tasks(k, threads)
+
+
 cdef int run(Work* k, int R, const real* filters, int threads) except -1:
     cdef Tiling g
     cdef Few few
@@ -56,7 +70,7 @@ cdef int run(Work* k, int R, const real* filters, int threads) except -1:
     cdef void* memory
     cdef char* block
     k.source.by_row = False
-    set_tiling(&g, R, k.images, k.target.H, k.target.W, k.C, K, groups, filters != NULL, threads)
+    plan_forward(&g, R, k.images, k.target.H, k.target.W, k.C, K, groups, filters != NULL, threads)
     read, written = k.images*k.source.h.size*k.source.w.size*k.source.C, k.images*k.target.H*k.target.W*K*groups
     g.far, g.far_source = written*<Py_ssize_t>sizeof(real) > FAR, read*<Py_ssize_t>sizeof(real) > FAR
     g.past = VL == LINE and K % VL == 0 and bypasses(k.target.y, K*groups, written, read)
@@ -156,7 +170,7 @@ def weight_grad(
     k.OH, k.OW, k.K, k.groups = dy.shape[1], dy.shape[2], dy.shape[3] // groups, groups
     k.far = k.N*(k.H*k.W*x.shape[3] + k.OH*k.OW*dy.shape[3])*<Py_ssize_t>sizeof(real) > FAR
     k.R, k.pad_h, k.pad_w = <int>dw.shape[0], pad_h, pad_w
-    set_gradient_tasks(&k, threads)
+    plan_gradient(&k, threads)
     k.few = NULL
     if MOST_FEW and k.R == 3 and k.tiles <= MOST_FEW:
         k.few = few_weights_of_3
@@ -187,12 +201,12 @@ def blocking(
     cdef Gradient k
     if of_weights:
         k.R, k.N, k.OH, k.OW, k.C, k.K, k.groups = R, N, H, W, C, K, groups
-        set_gradient_tasks(&k, threads)
+        plan_gradient(&k, threads)
         return {
             "tiles": k.tiles, "block": k.block, "tasks": groups*k.ranges*k.sets*k.splits,
             "scratch": gradient_bytes(&k),
         }
-    set_tiling(&g, R, N, H, W, C, K, groups, False, threads)
+    plan_forward(&g, R, N, H, W, C, K, groups, False, threads)
     return {
         "tiles": g.tiles, "block": g.block, "tasks": groups*g.blocks*g.parts,
         "scratch": g.scratch,

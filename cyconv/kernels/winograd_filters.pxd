@@ -37,6 +37,7 @@ cdef inline void transform_filters(
     cdef vec g[5]
     cdef vec t[30]
     cdef vec v[6]
+    cdef real* u_e
     cdef Py_ssize_t _
     cdef int i, j
     for _ in range(vectors):
@@ -44,10 +45,13 @@ cdef inline void transform_filters(
             for i in range(R):
                 g[i] = staged[(i*R + j)*(side_by_side(R) + 1)]
             transform_filter(R, g, t + j, R)
+        u_e = u
         for i in range(6):
             transform_filter(R, t + i*R, v, 1)
             for j in range(6):
-                VSTORE(u + (i*6 + j)*step, v[j])
+                VSTORE(u_e, v[j])
+                u_e += step
+                OPAQUE(u_e)     # else GCC computes all addresses: 1 KB of instructions
         staged += 1
         u += pitch
 
@@ -97,9 +101,10 @@ cdef inline void filter_chunk(
     cdef const real** tap
     cdef bint turned = k.weights.column != 1
     cdef int together = 1 if turned else nv, i, q = 0
+    cdef Py_ssize_t corner = group*k.weights.group + c*k.weights.row + column*k.weights.column
     cdef Py_ssize_t block = side_by_side(R) if turned else ROWS // nv, first, rows, at
     for i in range(R*R):
-        taps[i] = tap_of(R, k, i) + group*k.weights.group + c*k.weights.row + column*k.weights.column
+        taps[i] = tap_of(R, k, i) + corner
     for i in range(R*R):
         taps[R*R + i] = taps[i] + block*k.weights.row
     while q < nv:

@@ -16,9 +16,7 @@ from cyconv.kernels.simd cimport DRAIN, MR, NR, VL, real
 from cyconv.kernels.tasks cimport Call, stopped
 from cyconv.kernels.tile cimport Finish, Panel, multiply_across, panel_at, panels_of
 from cyconv.kernels.winograd_few cimport Outputs, few_bytes, suits_few
-from cyconv.kernels.winograd_filters cimport (
-    CHUNK, expect_filters, filter_chunk, filter_step, may_be_kept,
-)
+from cyconv.kernels.winograd_filters cimport CHUNK, expect_filters, filter_chunk, filter_step, may_be_kept
 from cyconv.kernels.winograd_grid cimport (
     CLASSES, Grid, Place, end_of_need, first_in_need, grid_of, place_of, put_in_order,
 )
@@ -30,7 +28,7 @@ cdef enum:
     FEW_TILES = 48      # tiles of a block if the filters are kept
     LARGEST = 6 << 20   # bytes of transformed source in a block; all of a thread's scratch stays under 8 MiB
 
-ctypedef void (*Transform)(const Tiling*, Py_ssize_t, Py_ssize_t, real*) noexcept nogil
+ctypedef void (*Transform)(const Tiling*, const Panel*, Py_ssize_t, real*) noexcept nogil
 
 cdef struct Tiling:
     const Work* work
@@ -85,25 +83,22 @@ cdef inline size_t forward_bytes(const Tiling* g) noexcept nogil:
     )
 
 
-cdef inline void panel_filters(int R, const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
-    """Transform those of a panel, counted through the groups, and a chunk."""
-    cdef Panel p = panel_at(g.work.target.K, panel)
-    cdef Py_ssize_t c = chunk*CHUNK
-    filter_chunk(
-        R, g.work, p.group, c, min(CHUNK, g.work.C - c), p.first - p.group*g.work.target.K, p.count, p.nv, u, g.step
-    )
+cdef inline void panel_filters(int R, const Tiling* g, const Panel* p, Py_ssize_t chunk, real* u) noexcept nogil:
+    """Transform those of a panel and a chunk."""
+    cdef Py_ssize_t c = chunk*CHUNK, column = p.first - p.group*g.work.target.K
+    filter_chunk(R, g.work, p.group, c, min(CHUNK, g.work.C - c), column, p.count, p.nv, u, g.step)
 
 
-cdef inline void filters_of_3(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
-    panel_filters(3, g, panel, chunk, u)
+cdef inline void filters_of_3(const Tiling* g, const Panel* p, Py_ssize_t chunk, real* u) noexcept nogil:
+    panel_filters(3, g, p, chunk, u)
 
 
-cdef inline void filters_of_4(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
-    panel_filters(4, g, panel, chunk, u)
+cdef inline void filters_of_4(const Tiling* g, const Panel* p, Py_ssize_t chunk, real* u) noexcept nogil:
+    panel_filters(4, g, p, chunk, u)
 
 
-cdef inline void filters_of_5(const Tiling* g, Py_ssize_t panel, Py_ssize_t chunk, real* u) noexcept nogil:
-    panel_filters(5, g, panel, chunk, u)
+cdef inline void filters_of_5(const Tiling* g, const Panel* p, Py_ssize_t chunk, real* u) noexcept nogil:
+    panel_filters(5, g, p, chunk, u)
 
 
 cdef inline void set_size(Tiling* g, int R) noexcept nogil:
@@ -115,7 +110,8 @@ cdef inline void set_size(Tiling* g, int R) noexcept nogil:
 cdef inline void filter_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
     """Keep the filters of panel index // chunks, chunk index % chunks."""
     cdef const Tiling* g = <const Tiling*>problem
-    g.transform(g, index // g.chunks, index % g.chunks, g.filters + index*36*g.step)
+    cdef Panel p = panel_at(g.work.target.K, index // g.chunks)
+    g.transform(g, &p, index % g.chunks, g.filters + index*36*g.step)
 
 
 cdef inline void forward_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
@@ -164,7 +160,7 @@ cdef inline void forward_task(const void* problem, Py_ssize_t index, char* scrat
             if g.kept:
                 u = g.filters + (panel*g.chunks + c // CHUNK)*36*step_u
             else:
-                g.transform(g, panel, c // CHUNK, transformed)
+                g.transform(g, &p, c // CHUNK, transformed)
             f.first = c == 0
             for e in range(36):
                 f.column = e*step_m
