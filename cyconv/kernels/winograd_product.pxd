@@ -115,7 +115,7 @@ cdef inline void filter_task(const void* problem, Py_ssize_t index, char* scratc
 
 
 cdef inline void forward_task(const void* problem, Py_ssize_t index, char* scratch, Call* call) noexcept nogil:
-    """Of a group, in this order: a block of the tiles, a range of the panels."""
+    """A block of the tiles, of a group a range of its panels."""
     cdef const Tiling* g = <const Tiling*>problem
     cdef const Work* k = g.work
     cdef Py_ssize_t part = index % g.parts, group = index // g.parts % g.groups
