@@ -25,7 +25,8 @@ BLOCK = 120  # tiles whose filters are transformed together (kernels/winograd.py
 KEPT = 1 << 14  # filters that are transformed once for all blocks
 SINGLE = 64  # tiles of a weight gradient in a single block: x is then transformed once (kernels/winograd_weights.pxd)
 LANES = 8  # channels are computed in vectors of so many, or some such number
-FEWEST = 3  # tiles, or channels of a weight gradient: fewer cost as much
+FEWEST = 3  # tiles: fewer cost as much
+NARROWEST = 7  # channels of a weight gradient: of three it took 1.2 to 1.4 times as long as directly (AVX-512)
 FEW = 0.85  # what a product with few channels costs directly, where no lanes are idle (kernels/planes.pxd, slim.pxd)
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 7.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
@@ -157,7 +158,7 @@ def winograd_cost(g: Conv, direction: str) -> float:
     points = N * _points(H, M) * _points(W, M) / TILE
     lanes, K = _up(C, LANES), _up(K, LANES)
     if direction == "weight_grad":
-        products = points * max(C, FEWEST) * K * PRODUCT
+        products = points * max(C, NARROWEST) * K * PRODUCT
         passes = 1 if tiles <= SINGLE else -(-K // 128)
         tile = (lanes * passes + K * -(-C // 64)) * GRADIENT_TRANSFORM
         filters = C * K * FILTER_BACK
