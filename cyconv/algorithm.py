@@ -5,7 +5,7 @@ M*M*R*R, fewer where M does not divide the sides, and pays for it with transform
 channels, and of the filters, once for each block of tiles, once in all if they are small, or once for their gradient.
 Its constants were fitted to the ratio of the two algorithms' times over the 3 by 3 layers of ResNet-50, VGG-16 and the
 CIFAR networks and nine smaller ones, on AVX-512, one thread; those of the transforms once more on a Zen 4, since their
-operands are fetched ahead.
+operands are fetched ahead; GROUPED and NARROWEST on an Intel core.
 """
 
 import os
@@ -21,7 +21,7 @@ WORTH = 1 << 20
 """Below this many multiply-adds, some ten microseconds, everything is direct: and exact on small integers."""
 
 TILE = 36
-BLOCK = 120  # tiles whose filters are transformed together (kernels/winograd.pyx)
+BLOCK = 120  # tiles whose filters are transformed together (kernels/winograd_product.pxd)
 KEPT = 1 << 14  # filters that are transformed once for all blocks
 SINGLE = 64  # tiles of a weight gradient in a single block: x is then transformed once (kernels/winograd_weights.pxd)
 LANES = 8  # channels are computed in vectors of so many, or some such number
@@ -30,8 +30,8 @@ NARROWEST = 7  # channels of a weight gradient: of three it took 1.2 to 1.4 time
 FEW = 0.85  # what a product with few channels costs directly, where no lanes are idle (kernels/planes.pxd, slim.pxd)
 PRODUCT = 1.3  # what a multiply-add of Winograd's products costs more than one of direct convolution
 TILE_TRANSFORM = 7.0  # multiply-adds that transforming one number of a tile costs, to Winograd's domain or back
-GROUPED = 2.0  # times that where there are groups: the numbers of a group's tile lie a pixel of all groups apart
 GRADIENT_TRANSFORM = 5.0  # the same in the weight gradient, for each group of channels of the other operand
+GROUPED = 2.0  # times a tile's transforms where there are groups: its numbers lie a pixel of all groups apart
 TILE_SETUP = 72.0  # what a tile takes besides, at any number of channels: with 8 more than its products
 FILTER_TRANSFORM = 3.6  # the same for a filter, in every block of tiles
 FILTER_BACK = 5.8  # the same for a filter's gradient: its 36 sums pass through L2, its nine results go to memory
